@@ -1,0 +1,30 @@
+"""Where the files that ship beside the code lie: config, launch, models, rviz."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vilp_ros.errors import VilpError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def share_dir() -> Path:
+    """The folder that holds `config/ launch/ models/ rviz/` of this very copy of the package.
+
+    A checkout (also `pip install -e` and `colcon build --symlink-install`) keeps them at its root, an installed
+    copy in `<prefix>/share/vilp_ros`. No environment variable takes part, so that a copy never reads the files
+    of another.
+
+    Raises:
+        VilpError: The package was copied without its files.
+    """
+    candidates = [_PACKAGE.parent]
+    candidates += [folder / "share" / _PACKAGE.name for folder in _PACKAGE.parents]
+    for folder in candidates:
+        if (folder / "package.xml").is_file():
+            return folder
+    raise VilpError(
+        f"no share/{_PACKAGE.name}/package.xml above {_PACKAGE}; install the package with "
+        "`make setup` or `colcon build` instead of copying its modules"
+    )
