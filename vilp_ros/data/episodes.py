@@ -1,0 +1,232 @@
+"""Episodes on disk: one HDF5 file a set, one group an episode.
+
+The layout follows robomimic (`data/demo_<i>/{obs/<key>, actions}`), so its tools can open a file;
+what robomimic has no place for (role, outcome, seed) are attributes of the episode's group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import h5py
+import numpy as np
+
+from vilp_ros.errors import VilpError
+
+ROLES = ("expert", "action_free", "suboptimal")
+_STATE_KEYS = ("ee_pose", "gripper_width", "joint_position", "joint_velocity")
+
+
+class DatasetError(VilpError):
+    """A set of episodes that cannot be read or written as asked."""
+
+
+@dataclass
+class Episode:
+    """One demonstration of T control periods: T + 1 observations and T actions.
+
+    Attributes:
+        images: per view `(T+1, H, W, 3)` uint8.
+        ee_pose: `(T+1, 7)` xyz in metres and quaternion xyzw, robot base frame.
+        gripper_width: `(T+1,)` metres.
+        joint_position: `(T+1, 7)` rad.
+        joint_velocity: `(T+1, 7)` rad/s.
+        actions: `(T, 8)` absolute targets as executed, or None for action-free episodes.
+        disturbed: `(T,)` bool, True where exploration noise moved the arm: the inverse dynamics
+            learns from these steps, the planner must not imitate them.
+        role: one of `ROLES`.
+        success: whether the task was done.
+        seed: seed that placed the objects.
+        info: whatever else identifies the episode (e.g. the grasp mode).
+    """
+
+    images: dict[str, np.ndarray]
+    ee_pose: np.ndarray
+    gripper_width: np.ndarray
+    joint_position: np.ndarray
+    joint_velocity: np.ndarray
+    actions: np.ndarray | None
+    disturbed: np.ndarray
+    role: str
+    success: bool
+    seed: int
+    info: dict[str, float | int | str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Number of control periods T."""
+        return len(self.ee_pose) - 1
+
+    def check(self) -> None:
+        """Raises DatasetError naming the first field whose length or content is wrong."""
+        if self.role not in ROLES:
+            raise DatasetError(f"role is {self.role!r}; allowed: {', '.join(ROLES)}")
+        if len(self) < 1:
+            raise DatasetError(f"episode of seed {self.seed} has no control period")
+        frames = {name: len(x) for name, x in self.images.items()}
+        frames |= {key: len(getattr(self, key)) for key in _STATE_KEYS}
+        for name, n in frames.items():
+            if n != len(self) + 1:
+                raise DatasetError(f"{name} has {n} frames; ee_pose has {len(self) + 1}")
+        if self.actions is not None and self.actions.shape != (len(self), 8):
+            raise DatasetError(f"actions are {self.actions.shape}; expected {(len(self), 8)}")
+        if (self.actions is None) != (self.role == "action_free"):
+            raise DatasetError(f"role {self.role!r} with{'out' * (self.actions is None)} actions")
+        for key in (*_STATE_KEYS, *(["actions"] if self.actions is not None else [])):
+            if not np.isfinite(getattr(self, key)).all():
+                raise DatasetError(f"{key} of seed {self.seed} holds NaN or Inf")
+
+
+class EpisodeWriter:
+    """Appends episodes to a file; every episode is on disk when `add` returns.
+
+    Args:
+        path: the HDF5 file; made with its folder when absent.
+        task: name of the task; an existing file must hold the same.
+        action_kind: `ee_pose` or `joint_position`.
+        control_period_s: seconds between two frames.
+
+    Raises:
+        DatasetError: the file holds another task, action kind or control period.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        task: str,
+        action_kind: str = "ee_pose",
+        control_period_s: float = 0.05,
+    ) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self._file = h5py.File(path, "a")
+        self._data = self._file.require_group("data")
+        want = {"task": task, "action_kind": action_kind, "control_period_s": control_period_s}
+        for key, value in want.items():
+            found = self._data.attrs.setdefault(key, value)
+            if found != value:
+                self._file.close()
+                raise DatasetError(f"{path} has {key} {found!r}, not {value!r}: choose another --out")
+        for name in list(self._data):
+            if "seed" not in self._data[name].attrs:  # cut off while it was written
+                del self._data[name]
+
+    @property
+    def seeds(self) -> list[tuple[int, str]]:
+        """`(seed, mode)` of the episodes already there, so that a collection can go on."""
+        groups = (self._data[name] for name in self._data)
+        return [(int(g.attrs["seed"]), str(g.attrs.get("info.mode", ""))) for g in groups]
+
+    def add(self, episode: Episode) -> None:
+        """Writes one episode.
+
+        Raises:
+            DatasetError: a field has the wrong length or is not finite.
+        """
+        episode.check()
+        index = 1 + max((int(name.removeprefix("demo_")) for name in self._data), default=-1)
+        group = self._data.create_group(f"demo_{index}")
+        obs = group.create_group("obs")
+        for view, frames in episode.images.items():
+            chunk = (min(16, len(frames)), *frames.shape[1:])
+            obs.create_dataset(f"{view}_image", data=frames, chunks=chunk, compression="lzf")
+        for key in _STATE_KEYS:
+            obs.create_dataset(key, data=np.asarray(getattr(episode, key), np.float32))
+        if episode.actions is not None:
+            group.create_dataset("actions", data=np.asarray(episode.actions, np.float32))
+        group.create_dataset("disturbed", data=np.asarray(episode.disturbed, bool))
+        group.attrs["num_samples"] = len(episode)
+        group.attrs["role"] = episode.role
+        group.attrs["success"] = bool(episode.success)
+        for key, value in episode.info.items():
+            group.attrs[f"info.{key}"] = value
+        group.attrs["seed"] = episode.seed  # last: its presence marks a whole episode
+        self._file.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def __enter__(self) -> EpisodeWriter:
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the file."""
+        self.close()
+
+
+class EpisodeFile:
+    """Reads a file written by `EpisodeWriter`.
+
+    Args:
+        path: the HDF5 file.
+
+    Raises:
+        DatasetError: the file is missing, cut off or not of this layout.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise DatasetError(f"{path} does not exist: make it with `vilp collect --out {path}`")
+        try:
+            self._file = h5py.File(self.path, "r")
+            data = self._file["data"]
+            self.task = str(data.attrs["task"])
+            self.action_kind = str(data.attrs["action_kind"])
+            self.control_period_s = float(data.attrs["control_period_s"])
+        except (OSError, KeyError) as error:
+            raise DatasetError(f"{path} is no file of episodes or is cut off ({error})") from error
+        names = [name for name in data if "seed" in data[name].attrs]
+        self._groups = [data[n] for n in sorted(names, key=lambda n: int(n.split("_")[1]))]
+
+    def __len__(self) -> int:
+        """Number of whole episodes."""
+        return len(self._groups)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the views, in alphabetical order."""
+        if not self._groups:
+            return ()
+        keys = self._groups[0]["obs"]
+        return tuple(sorted(k.removesuffix("_image") for k in keys if k.endswith("_image")))
+
+    def read(self, index: int, views: tuple[str, ...] | None = None) -> Episode:
+        """One episode with the images of `views` only (None: all of them)."""
+        group = self._groups[index]
+        obs = group["obs"]
+        wanted = self.views if views is None else views
+        info = {
+            key.removeprefix("info."): value.item() if isinstance(value, np.generic) else value
+            for key, value in group.attrs.items()
+            if key.startswith("info.")
+        }
+        return Episode(
+            images={view: obs[f"{view}_image"][()] for view in wanted},
+            **{key: obs[key][()] for key in _STATE_KEYS},
+            actions=group["actions"][()] if "actions" in group else None,
+            disturbed=group["disturbed"][()],
+            role=str(group.attrs["role"]),
+            success=bool(group.attrs["success"]),
+            seed=int(group.attrs["seed"]),
+            info=info,
+        )
+
+    def __getitem__(self, index: int) -> Episode:
+        """One episode with all its images."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"episode {index} of {len(self)} in {self.path}")
+        return self.read(index)
+
+    def __iter__(self) -> Iterator[Episode]:
+        """All episodes with their images."""
+        return (self.read(i) for i in range(len(self)))
