@@ -1,0 +1,264 @@
+"""A Panda in robosuite behind the interface of a real arm: absolute targets in, 20 Hz out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import mujoco
+import numpy as np
+
+from vilp_ros.errors import VilpError
+from vilp_ros.geometry import matrix_to_quat, quat_to_rotvec
+from vilp_ros.sim import TASKS
+from vilp_ros.sim.renderer import ViewRenderer
+from vilp_ros.sim.scene import dress
+
+if TYPE_CHECKING:
+    from vilp_ros.sim.tasks import Task
+
+CONTROL_PERIOD_S = 0.05
+MAX_WIDTH = 0.08
+ACTION_KINDS = ("ee_pose", "joint_position")
+_CAMERAS = {"agentview": "agentview", "eye_in_hand": "robot0_eye_in_hand"}
+_SETTLE_PERIODS = 6
+
+
+class SimError(VilpError):
+    """A task, view or action that the simulator does not know."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the robot knows after a control period.
+
+    Attributes:
+        images: per view (H, W, 3) uint8 rgb.
+        ee_pose: (7,) xyz metres and quaternion xyzw of the point between the fingertips, in the
+            robot base frame.
+        gripper_width: metres between the fingers, 0 to 0.08.
+        joint_position: (7,) rad.
+        joint_velocity: (7,) rad/s.
+    """
+
+    images: dict[str, np.ndarray]
+    ee_pose: np.ndarray
+    gripper_width: float
+    joint_position: np.ndarray
+    joint_velocity: np.ndarray
+
+
+class SimEnv:
+    """One simulated arm and its task.
+
+    Args:
+        task: one of `vilp_ros.sim.TASKS`.
+        views: cameras to render: any of `agentview`, `eye_in_hand`; none renders nothing.
+        size: (height, width) of the pictures.
+        action_kind: `ee_pose`: (8,) = xyz, quaternion xyzw, gripper width, all absolute, in the
+            base frame; `joint_position`: (8,) = seven joint angles and the width.
+
+    Raises:
+        SimError: unknown task, view or action kind.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        *,
+        views: tuple[str, ...] = ("agentview", "eye_in_hand"),
+        size: tuple[int, int] = (96, 160),
+        action_kind: str = "ee_pose",
+    ) -> None:
+        _choose("task", task, TASKS)
+        _choose("action_kind", action_kind, ACTION_KINDS)
+        for view in views:
+            _choose("view", view, tuple(_CAMERAS))
+        from vilp_ros.sim.tasks import SPECS  # robosuite takes seconds to import
+
+        self.task, self.views, self.size, self.action_kind = task, views, size, action_kind
+        self.spec = SPECS[task]
+        self._env = _build(self.spec, action_kind)
+        self._robot = self._env.robots[0]
+        self._gripper = self._robot.gripper["right"]
+        self._substeps = round(CONTROL_PERIOD_S / self._env.model_timestep)
+        self.model: mujoco.MjModel = self._env.sim.model._model
+        self.data: mujoco.MjData = self._env.sim.data._data
+        self._renderer = ViewRenderer(self.model, size) if views else None
+        name = self._env.sim.model
+        self._grip_site = name.site_name2id("gripper0_right_grip_site")
+        self._base_site = name.site_name2id("robot0_right_center")
+        self._bodies = {key: name.body_name2id(b) for key, b in self.spec.objects.items()}
+        self._joints = np.array(self._robot._ref_joint_pos_indexes)
+        self._fingers = np.array(self._robot._ref_gripper_joint_pos_indexes["right"])
+
+    @property
+    def max_steps(self) -> int:
+        """Control periods after which an episode of this task counts as failed."""
+        return self.spec.max_steps
+
+    @property
+    def time(self) -> float:
+        """Simulated seconds since the reset."""
+        return float(self.data.time)
+
+    def reset(self, seed: int) -> Observation:
+        """Places arm and objects as `seed` says, lets them come to rest, opens the gripper."""
+        rng = np.random.default_rng(seed)
+        self._env.rng = rng
+        _seed_samplers(self._env.placement_initializer, rng)
+        self._env.reset()
+        self._gripper.current_action = np.zeros(2)
+        rest = self._home_action()
+        for _ in range(_SETTLE_PERIODS):
+            self.apply(rest)
+        self.data.time = 0.0
+        return self.observe()
+
+    def apply(self, action: np.ndarray) -> None:
+        """Simulates one control period towards a target, without rendering.
+
+        Args:
+            action: (8,) absolute target, see `action_kind`.
+
+        Raises:
+            SimError: the action has another shape or is not finite.
+        """
+        action = np.asarray(action, np.float64)
+        if action.shape != (8,) or not np.isfinite(action).all():
+            raise SimError(f"action must be 8 finite numbers; found {action}")
+        # robosuite's gripper action is a sign; the fingers follow this pair, in [-1, 1] of their
+        # ranges [0, 0.04] and [-0.04, 0].
+        opening = np.clip(action[7], 0.0, MAX_WIDTH) / (MAX_WIDTH / 2) - 1
+        self._gripper.current_action = np.array([opening, -opening])
+        if self.action_kind == "ee_pose":
+            command = np.concatenate([action[:3], quat_to_rotvec(action[3:7]), [0.0]])
+        else:
+            command = np.concatenate([action[:7], [0.0]])
+        sim = self._env.sim
+        for substep in range(self._substeps):
+            # robosuite's own step also refreshes every sensor 25 times a period, half its time.
+            sim.step1()
+            self._env._pre_action(command, substep == 0)
+            sim.step2()
+        sim.forward()
+
+    def step(self, action: np.ndarray) -> Observation:
+        """`apply`, then `observe`."""
+        self.apply(action)
+        return self.observe()
+
+    def observe(self) -> Observation:
+        """Pictures and robot state as they are now."""
+        renderer = self._renderer
+        return self._observation(
+            {v: renderer.render(self.data, _CAMERAS[v]) for v in self.views} if renderer else {}
+        )
+
+    def _observation(self, images: dict[str, np.ndarray]) -> Observation:
+        return Observation(
+            images=images,
+            ee_pose=self._in_base(
+                self.data.site_xpos[self._grip_site], self.data.site_xmat[self._grip_site]
+            ),
+            gripper_width=float(np.abs(self.data.qpos[self._fingers]).sum()),
+            joint_position=self.data.qpos[self._joints].copy(),
+            joint_velocity=self.data.qvel[self._robot._ref_joint_vel_indexes].copy(),
+        )
+
+    def success(self) -> bool:
+        """Whether the task is done now, by robosuite's own criterion."""
+        return bool(self._env._check_success())
+
+    def truth(self) -> dict[str, np.ndarray]:
+        """Pose (7,) of every object of the task in the robot base frame, xyz and xyzw."""
+        return {
+            name: self._in_base(self.data.xpos[body], self.data.xmat[body])
+            for name, body in self._bodies.items()
+        }
+
+    def intrinsics(self, view: str) -> np.ndarray:
+        """Pinhole matrix (3, 3) of a view in pixels.
+
+        Raises:
+            SimError: unknown view.
+        """
+        _choose("view", view, tuple(_CAMERAS))
+        height, width = self.size
+        fovy = np.deg2rad(self.model.cam_fovy[self.model.camera(_CAMERAS[view]).id])
+        focal = height / 2 / np.tan(fovy / 2)
+        return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
+
+    def close(self) -> None:
+        """Frees the renderer and the simulation."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+        self._env.close()
+
+    def __enter__(self) -> SimEnv:
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the simulation."""
+        self.close()
+
+    def _home_action(self) -> np.ndarray:
+        state = self._observation({})
+        target = state.ee_pose if self.action_kind == "ee_pose" else state.joint_position
+        return np.concatenate([target, [MAX_WIDTH]])
+
+    def _in_base(self, position: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        base = self.data.site_xmat[self._base_site].reshape(3, 3)
+        xyz = base.T @ (position - self.data.site_xpos[self._base_site])
+        return np.concatenate([xyz, matrix_to_quat(base.T @ matrix.reshape(3, 3))])
+
+
+def _build(spec: Task, action_kind: str) -> Any:
+    """The robosuite environment, dressed for our renderer."""
+    pose = {"type": "OSC_POSE", "input_ref_frame": "base", "kp": 150, "uncouple_pos_ori": True}
+    joint = {"type": "JOINT_POSITION", "kp": 150, "input_max": 3.0, "input_min": -3.0}
+    arm = {
+        **(pose if action_kind == "ee_pose" else joint),
+        "input_type": "absolute",
+        "damping_ratio": 1,
+        "impedance_mode": "fixed",
+        "interpolation": None,
+        "gripper": {"type": "GRIP"},
+    }
+
+    class Dressed(spec.environment):
+        def edit_model_xml(self, xml: str) -> str:
+            return dress(super().edit_model_xml(xml), spec.agentview)
+
+    return Dressed(
+        robots="Panda",
+        controller_configs={"type": "BASIC", "body_parts": {"right": arm}},
+        has_renderer=False,
+        has_offscreen_renderer=False,
+        use_camera_obs=False,
+        use_object_obs=False,
+        control_freq=round(1 / CONTROL_PERIOD_S),
+        hard_reset=False,  # a reset then takes milliseconds
+        ignore_done=True,
+        seed=0,  # sizes drawn while the model is built are the same everywhere
+        **spec.options,
+    )
+
+
+def _seed_samplers(sampler: Any, rng: np.random.Generator) -> None:
+    sampler.rng = rng
+    for part in getattr(sampler, "samplers", {}).values():
+        part.rng = rng
+
+
+def _choose(what: str, found: str, allowed: tuple[str, ...]) -> None:
+    if found not in allowed:
+        raise SimError(f"unknown {what} {found!r}: choose from {', '.join(allowed)}")

@@ -1,0 +1,47 @@
+"""Camera pictures of a running MuJoCo model, fast enough for 20 Hz on one core."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+from vilp_ros.sim.scene import VISIBLE_GROUP
+
+_SUPERSAMPLE = 2
+
+
+class ViewRenderer:
+    """Renders named cameras of one model without shadows or reflections.
+
+    Pictures are drawn at twice the size and averaged: smooth edges carry an object's yaw below a
+    pixel, and in software this costs less than OpenGL's multisampling.
+
+    Args:
+        model: the MuJoCo model.
+        size: (height, width) in pixels.
+    """
+
+    def __init__(self, model: mujoco.MjModel, size: tuple[int, int]) -> None:
+        model.vis.quality.offsamples = 0
+        height, width = (_SUPERSAMPLE * n for n in size)
+        model.vis.global_.offheight = max(height, model.vis.global_.offheight)
+        model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
+        self._renderer = mujoco.Renderer(model, height, width)
+        self._option = mujoco.MjvOption()
+        self._option.geomgroup[:] = 0
+        self._option.geomgroup[VISIBLE_GROUP] = 1
+        self._option.sitegroup[:] = 0
+        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
+            self._renderer.scene.flags[flag] = False
+
+    def render(self, data: mujoco.MjData, camera: str) -> np.ndarray:
+        """Picture of `camera`: (height, width, 3) uint8 rgb, the upper row first."""
+        self._renderer.update_scene(data, camera, self._option)
+        large = self._renderer.render()
+        height, width = (n // _SUPERSAMPLE for n in large.shape[:2])
+        blocks = large.reshape(height, _SUPERSAMPLE, width, _SUPERSAMPLE, 3).astype(np.uint16)
+        return (blocks.sum((1, 3)) // _SUPERSAMPLE**2).astype(np.uint8)
+
+    def close(self) -> None:
+        """Frees the OpenGL context."""
+        self._renderer.close()

@@ -1,0 +1,138 @@
+"""What the cameras see: a robosuite model dressed for a renderer on one CPU core.
+
+The cost of a picture in software is its mesh faces, not its pixels, and the Panda's visual meshes
+have 170,000. So the cameras see a geom group of their own: copies of the collision geoms, a few
+hundred faces a link, coloured so that a person tells arm, fingers, table and objects apart.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+
+import numpy as np
+
+VISIBLE_GROUP = 4
+_SHAPE = {"type", "size", "pos", "quat", "mesh"}
+
+_WHITE, _DARK = "0.93 0.94 0.95 1", "0.30 0.32 0.36 1"
+_TABLE, _FLOOR = "0.62 0.66 0.66 1", "0.32 0.33 0.36 1"
+_WOOD, _BIN, _PEG = "0.70 0.56 0.40 1", "0.45 0.38 0.33 1", "0.35 0.35 0.42 1"
+_LEFT_FINGER, _RIGHT_FINGER = "0.98 0.78 0.10 1", "0.10 0.55 0.95 1"
+_OBJECT, _OBJECT_TOP = "0.72 0.10 0.08 1", "0.98 0.42 0.25 1"
+
+# On the hand, 8.5 cm in front of the fingers and tilted 14 degrees back to them: robosuite's camera
+# (5 cm, straight) has the hand in a fifth of the picture and loses the object while it is grasped.
+_WRIST_CAMERA = {"pos": "0.085 0 0", "xyaxes": "0 1 0 0.970296 0 0.241922", "fovy": "75"}
+
+# geom name -> colour of its copy; every other geom stays out of the pictures.
+_LOOKS = {
+    "floor": _FLOOR,
+    "table_collision": _TABLE,
+    "robot0_link0_collision": _WHITE,
+    "robot0_link1_collision": _WHITE,
+    "robot0_link2_collision": _WHITE,
+    "robot0_link3_collision": _WHITE,
+    "robot0_link4_collision": _WHITE,
+    "robot0_link5_collision": _WHITE,
+    "robot0_link6_collision": _WHITE,
+    "robot0_link7_collision": _DARK,
+    "gripper0_right_hand_collision": _WHITE,
+    "gripper0_right_finger1_visual": _LEFT_FINGER,
+    "gripper0_right_finger2_visual": _RIGHT_FINGER,
+    "cube_g0": _OBJECT,
+}
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A fixed camera by where it stands and what it looks at.
+
+    Attributes:
+        position: (x, y, z) metres, world frame.
+        target: (x, y, z) metres, world frame: the middle of the picture.
+        fovy: vertical field of view, degrees.
+    """
+
+    position: tuple[float, float, float]
+    target: tuple[float, float, float]
+    fovy: float
+
+    def attributes(self) -> dict[str, str]:
+        """Attributes of the MJCF `camera` element; the picture's upper side is up."""
+        back = np.subtract(self.position, self.target)
+        back /= np.linalg.norm(back)
+        right = np.cross([0.0, 0.0, 1.0], back)
+        right /= np.linalg.norm(right)
+        up = np.cross(back, right)
+        return {
+            "pos": _text(self.position),
+            "xyaxes": _text([*right, *up]),
+            "fovy": f"{self.fovy:g}",
+        }
+
+
+def dress(xml: str, agentview: Camera) -> str:
+    """Rewrites a robosuite task so that its cameras see cheap, coloured geoms.
+
+    Args:
+        xml: MJCF as robosuite hands it to MuJoCo.
+        agentview: where the camera `agentview` stands.
+
+    Returns:
+        MJCF with the same bodies, joints, contacts and masses; what is to be seen is in the geom
+        group `VISIBLE_GROUP`.
+    """
+    root = ET.fromstring(xml)
+    for body in [root.find("worldbody"), *root.iter("body")]:
+        for geom in body.findall("geom"):
+            colour = _LOOKS.get(geom.get("name", ""))
+            if colour is not None:
+                body.append(_seen(geom, colour))
+            if geom.get("name") == "cube_g0":
+                body.append(_top(geom))
+    places = {"agentview": agentview.attributes(), "robot0_eye_in_hand": _WRIST_CAMERA}
+    for camera in root.iter("camera"):
+        if camera.get("name") in places:
+            camera.attrib.pop("quat", None)
+            camera.attrib.update(places[camera.get("name", "")])
+    for light in root.iter("light"):
+        # Low and from the side: a box's faces then differ in brightness, which shows its yaw.
+        light.attrib.update(
+            {"dir": "-0.35 -0.75 -0.75", "diffuse": "0.55 0.55 0.55", "specular": "0 0 0"}
+        )
+    _headlight(root)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _seen(geom: ET.Element, colour: str) -> ET.Element:
+    """A copy that is seen and touches nothing. (Masses count geoms of group 0 only.)"""
+    shape = {k: v for k, v in geom.attrib.items() if k in _SHAPE}
+    return _visual(geom.get("name", ""), rgba=colour, **shape)
+
+
+def _top(block: ET.Element) -> ET.Element:
+    """A brighter top with a dark rim left around it, so that a block's yaw is seen from above."""
+    x, y, z = (float(v) for v in block.get("size", "").split())
+    rim = 0.22 * min(x, y)
+    size, pos = _text([x - rim, y - rim, 0.0005]), _text([0, 0, z])
+    return _visual("cube_top", type="box", size=size, pos=pos, rgba=_OBJECT_TOP)
+
+
+def _visual(name: str, **attributes: str) -> ET.Element:
+    free = {"contype": "0", "conaffinity": "0", "group": str(VISIBLE_GROUP)}
+    return ET.Element("geom", {"name": f"{name}_seen", **attributes, **free})
+
+
+def _headlight(root: ET.Element) -> None:
+    visual = root.find("visual")
+    if visual is None:
+        visual = ET.SubElement(root, "visual")
+    for old in visual.findall("headlight"):
+        visual.remove(old)
+    light = {"ambient": "0.38 0.38 0.38", "diffuse": "0.25 0.25 0.25", "specular": "0 0 0"}
+    ET.SubElement(visual, "headlight", light)
+
+
+def _text(values: object) -> str:
+    return " ".join(f"{v:.6g}" for v in np.asarray(values, float))
