@@ -1,0 +1,252 @@
+"""What a robot gives and takes: views, proprioception, action space, rates, latencies, limits.
+
+One YAML file per robot in `config/robots/`. It is read whole and checked before anything starts, so
+that a wrong key is a sentence at launch and not a surprise in motion. Poses are in `base_frame`,
+metres and radians, quaternions xyzw. Topic names may be relative, so that a namespace moves them.
+
+Each field below carries the reader that checks it: the classes are the schema.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from vilp_ros.contract.readers import (
+    ContractError,
+    Key,
+    by,
+    choice,
+    interval,
+    load_yaml,
+    many,
+    named,
+    number,
+    part,
+    text,
+    whole,
+)
+
+__all__ = ["ACTION_KINDS", "Action", "Contract", "ContractError", "Limits", "Proprio", "View"]
+
+ACTION_KINDS = ("ee_pose", "joint_position")
+ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
+JOINTS = 7
+
+_name = text(r"[A-Za-z_]\w*", "a name of letters, digits and underscores")
+_topic = text(r"(/|~/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", "a topic name such as 'agentview/image_raw'")
+_latency = number(0, 1, "s")
+
+
+@dataclass(frozen=True)
+class View:
+    """One camera, as its driver publishes it.
+
+    Attributes:
+        name: what policies call it.
+        topic: sensor_msgs/Image.
+        info_topic: sensor_msgs/CameraInfo.
+        height: pixels.
+        width: pixels.
+        encoding: one of `ENCODINGS`.
+        reliability: QoS of the subscription, "best_effort" or "reliable".
+        depth: QoS history depth.
+        rate_hz: frames per second that the driver promises.
+        latency_s: from exposure to the header stamp.
+    """
+
+    name: str
+    topic: str = field(metadata=by(_topic))
+    info_topic: str = field(metadata=by(_topic))
+    height: int = field(metadata=by(whole(16, 4096)))
+    width: int = field(metadata=by(whole(16, 4096)))
+    encoding: str = field(metadata=by(choice(*ENCODINGS)))
+    reliability: str = field(metadata=by(choice("best_effort", "reliable")))
+    depth: int = field(metadata=by(whole(1, 100)))
+    rate_hz: float = field(metadata=by(number(0, 1000, "Hz", above=True)))
+    latency_s: float = field(metadata=by(_latency))
+
+
+@dataclass(frozen=True)
+class Proprio:
+    """Where the arm's own state comes from.
+
+    Attributes:
+        joint_state_topic: sensor_msgs/JointState with at least `joint_names`.
+        ee_pose_topic: geometry_msgs/PoseStamped of `ee_frame` in `base_frame`.
+        gripper_topic: sensor_msgs/JointState, position[0] = metres between the fingers.
+        joint_names: the arm's joints from base to flange.
+        latency_s: from measurement to the header stamp.
+    """
+
+    joint_state_topic: str = field(metadata=by(_topic))
+    ee_pose_topic: str = field(metadata=by(_topic))
+    gripper_topic: str = field(metadata=by(_topic))
+    joint_names: tuple[str, ...] = field(metadata=by(many(_name, JOINTS)))
+    latency_s: float = field(metadata=by(_latency))
+
+
+@dataclass(frozen=True)
+class Action:
+    """What the arm takes, always absolute targets.
+
+    Attributes:
+        kind: "ee_pose" (xyz, quaternion xyzw, gripper width) or "joint_position" (7 joints, width).
+        gripper_topic: sensor_msgs/JointState, position[0] = metres between the fingers.
+        latency_s: from sending a command to the arm acting on it; targets are sampled so far ahead.
+        pose_topic: geometry_msgs/PoseStamped; may be left out where `kind` does not need it.
+        joint_topic: trajectory_msgs/JointTrajectory; may be left out where `kind` does not need it.
+    """
+
+    kind: str = field(metadata=by(choice(*ACTION_KINDS)))
+    gripper_topic: str = field(metadata=by(_topic))
+    latency_s: float = field(metadata=by(_latency))
+    pose_topic: str | None = field(metadata=by(_topic), default=None)
+    joint_topic: str | None = field(metadata=by(_topic), default=None)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What no command may exceed. The allowed ranges are loose: they catch millimetres and degrees.
+
+    Attributes:
+        workspace: {"x": (lo, hi), "y": ..., "z": ...} of `ee_frame` in `base_frame`, metres.
+        ee_speed: m/s.
+        ee_angular_speed: rad/s.
+        gripper_width: (lo, hi) metres.
+        joint_position: (lo, hi) radians for each joint.
+        joint_velocity: rad/s for each joint.
+    """
+
+    workspace: dict[str, tuple[float, float]] = field(
+        metadata=by(named(interval(-3, 3, "m"), *"xyz"))
+    )
+    ee_speed: float = field(metadata=by(number(0, 3, "m/s", above=True)))
+    ee_angular_speed: float = field(metadata=by(number(0, 10, "rad/s", above=True)))
+    gripper_width: tuple[float, float] = field(metadata=by(interval(0, 0.3, "m")))
+    joint_position: tuple[tuple[float, float], ...] = field(
+        metadata=by(many(interval(-6.3, 6.3, "rad"), JOINTS))
+    )
+    joint_velocity: tuple[float, ...] = field(
+        metadata=by(many(number(0, 10, "rad/s", above=True), JOINTS))
+    )
+
+
+def _views(key: Key, value: Any) -> dict[str, View]:
+    if not isinstance(value, dict) or not value:
+        key.refuse(value or None, "a mapping with at least one view")
+    names = [_name(key, name) for name in value]
+    return {name: part(View, name=name)(key.child(name), value[name]) for name in names}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One robot. See the classes of its parts for their units.
+
+    Attributes:
+        robot: name of the robot.
+        base_frame: frame of every pose.
+        ee_frame: frame between the fingertips, which poses place.
+        views: cameras by name, in the order of the file.
+        proprio: state topics.
+        action: action space and command topics.
+        control_period_s: duration of one action.
+        limits: what no command may exceed.
+        safe_action: what the arm does when inputs are lost or a command is refused.
+        staleness_s: age at which an input counts as lost.
+    """
+
+    robot: str = field(metadata=by(_name))
+    base_frame: str = field(metadata=by(_name))
+    ee_frame: str = field(metadata=by(_name))
+    views: dict[str, View] = field(metadata=by(_views))
+    proprio: Proprio = field(metadata=by(part(Proprio)))
+    action: Action = field(metadata=by(part(Action)))
+    control_period_s: float = field(metadata=by(number(0.001, 1, "s")))
+    limits: Limits = field(metadata=by(part(Limits)))
+    safe_action: str = field(metadata=by(choice("hold")), default="hold")
+    staleness_s: float = field(metadata=by(number(0.02, 5, "s")), default=0.3)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Contract:
+        """Read and check a contract.
+
+        Args:
+            path: YAML file.
+
+        Raises:
+            ContractError: if the file is missing, not YAML, or a key is missing, unknown or wrong.
+        """
+        path = Path(path)
+        key = Key(path.name)
+        contract: Contract = part(cls)(key, load_yaml(path))
+        contract._check_parts_together(key)
+        return contract
+
+    def check_bundle(self, spec: Mapping[str, Any]) -> None:
+        """Check that a policy bundle was made for this robot, before any weight is loaded.
+
+        The contract may have more views than the bundle reads.
+
+        Args:
+            spec: the bundle's `views` {name: (height, width)}, `action_kind`, `control_period_s`.
+
+        Raises:
+            ContractError: naming what the bundle expects and what the contract provides.
+        """
+
+        def refuse(expects: str, provides: str, cure: str) -> NoReturn:
+            raise ContractError(
+                f"bundle expects {expects}; contract {self.robot} provides {provides}"
+                f" - {cure} or choose another model"
+            )
+
+        expected = {name: f"{size[0]}x{size[1]}" for name, size in spec["views"].items()}
+        missing = [name for name in expected if name not in self.views]
+        if missing:
+            sizes = " and ".join(sorted(set(expected.values())))
+            cure = f"add {' and '.join(map(repr, missing))}"
+            refuse(f"views {list(expected)} at {sizes}", str(list(self.views)), cure)
+        for name, size in expected.items():
+            provided = f"{self.views[name].height}x{self.views[name].width}"
+            if size != provided:
+                refuse(f"view '{name}' at {size}", provided, f"change views.{name}")
+        if spec["action_kind"] != self.action.kind:
+            refuse(
+                f"action kind '{spec['action_kind']}'",
+                f"'{self.action.kind}'",
+                "change action.kind",
+            )
+        if not math.isclose(spec["control_period_s"], self.control_period_s, rel_tol=1e-3):
+            expects, provides = spec["control_period_s"], self.control_period_s
+            refuse(f"a control period of {expects} s", f"{provides} s", "change control_period_s")
+
+    def _check_parts_together(self, key: Key) -> None:
+        needed = "pose_topic" if self.action.kind == "ee_pose" else "joint_topic"
+        if getattr(self.action, needed) is None:
+            path = key.child("action").child(needed)
+            path.refuse(None, f"a topic name, since action.kind is '{self.action.kind}'")
+        if len(set(self.proprio.joint_names)) < JOINTS:
+            names = key.child("proprio").child("joint_names")
+            names.refuse(list(self.proprio.joint_names), f"{JOINTS} different names")
+        for name, view in self.views.items():
+            if view.rate_hz * self.staleness_s <= 1:
+                rate = key.child("views").child(name).child("rate_hz")
+                slowest = f"above 1 / staleness_s = {1 / self.staleness_s:.3g} Hz"
+                rate.refuse(view.rate_hz, f"{slowest}, or every frame is stale")
+        self._refuse_shared_topics(key)
+
+    def _refuse_shared_topics(self, key: Key) -> None:
+        # A copied block with a forgotten topic would feed one camera to two views.
+        owners: dict[str, str] = {}
+        blocks: dict[str, object] = {f"views.{name}": view for name, view in self.views.items()}
+        for path, block in (blocks | {"proprio": self.proprio, "action": self.action}).items():
+            for name, topic in vars(block).items():
+                if name.endswith("topic") and topic is not None:
+                    here = key.child(path).child(name)
+                    if topic in owners:
+                        here.refuse(topic, f"a topic that {owners[topic]} does not name already")
+                    owners[topic] = here.path
