@@ -1,0 +1,8 @@
+"""`python -m vilp_ros.cli`, for a machine whose scripts are not on the PATH."""
+
+import sys
+
+from vilp_ros.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""`vilp VERB`: finds the verb, parses its arguments, turns its errors into sentences.
+
+A verb is a module of this room with `HELP` (one line), `DESCRIPTION`, `add_arguments(parser)` and
+`run(args) -> int` (the exit code). It imports torch, rclpy or a simulator inside `run`, so that help is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+from vilp_ros import __version__
+from vilp_ros.errors import VilpError
+
+VERBS = ("demo", "up", "collect", "train", "eval", "bench")
+
+EXAMPLES = """\
+examples:
+  vilp demo --episodes 3
+  vilp up
+  vilp collect --task lift --episodes 200 --out datasets/lift.hdf5
+  vilp train lift
+  vilp eval --bundle models/ldp_lift --episodes 100 --json lift.json
+  vilp bench --bundle models/ldp_lift
+
+`vilp VERB --help` says more. Files of a run land in runs/ below the current folder.
+Exit codes: 0 done, 1 the verb ran and failed, 2 wrong use, 130 interrupted.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        argv: Arguments after the program's name; those of the process by default.
+
+    Returns:
+        The exit code of the process.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        verb = _verb_of(argv)
+        args = _parser(verb).parse_args(argv)
+        return _load(args.verb).run(args)
+    except VilpError as error:
+        print(f"vilp: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader (`vilp ... | head`) left; keep the interpreter from complaining when it flushes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _verb_of(argv: Sequence[str]) -> str | None:
+    """The verb that the user typed, None when the general help or an option was asked for.
+
+    Raises:
+        VilpError: There is no such verb.
+    """
+    if not argv or argv[0].startswith("-"):
+        return None
+    if argv[0] not in VERBS:
+        raise VilpError(f"unknown verb {argv[0]!r}, available: {', '.join(VERBS)}")
+    return argv[0]
+
+
+def _parser(verb: str | None) -> argparse.ArgumentParser:
+    """The parser of one verb, or of all of them, which only the general help needs."""
+    parser = argparse.ArgumentParser(
+        prog="vilp",
+        description="Train, run and measure latent planners for a robot arm on ROS 2.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"vilp_ros {__version__}")
+    subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name in VERBS if verb is None else (verb,):
+        module = _load(name)
+        subparser = subparsers.add_parser(
+            name,
+            help=module.HELP,
+            description=module.DESCRIPTION,
+            formatter_class=_VerbHelp,
+        )
+        module.add_arguments(subparser)
+    return parser
+
+
+class _VerbHelp(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the line breaks of a verb's description and shows every default."""
+
+
+def _load(verb: str) -> ModuleType:
+    return import_module(f"vilp_ros.cli.{verb}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
