@@ -94,12 +94,12 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
 
 
 class _VerbHelp(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the line breaks of a verb's description and shows every default."""
+    """Keeps the line breaks of a verb's description and shows the defaults that say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        unsaid = action.default is None or action.default is False
+        return action.help if unsaid else super()._get_help_string(action)
 
 
 def _load(verb: str) -> ModuleType:
     return import_module(f"vilp_ros.cli.{verb}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

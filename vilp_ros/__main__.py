@@ -1,4 +1,4 @@
-"""`python -m vilp_ros.cli`, for a machine whose scripts are not on the PATH."""
+"""`python -m vilp_ros`, for a machine whose scripts are not on the PATH."""
 
 import sys
 
