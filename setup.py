@@ -1,0 +1,85 @@
+"""ament_python package; `make setup` installs the same lists, pinned by requirements.lock."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "vilp_ros"
+SHARED = ("launch", "config", "models", "rviz")
+NODES = ("sim", "observation", "planner", "controller")
+
+# `rclpy` and `sensor_msgs` are nobody's names on PyPI: the wheels are called ros-*, one distribution per
+# environment, and a machine with ROS 2 needs none of them.
+ROS = (
+    "diagnostic-msgs geometry-msgs nav-msgs rclpy rmw-fastrtps-cpp sensor-msgs std-msgs std-srvs "
+    "trajectory-msgs visualization-msgs"
+)
+
+
+def data_files() -> list[tuple[str, list[str]]]:
+    """The ament marker and everything that belongs in share/vilp_ros, folder by folder."""
+    share = Path("share", PACKAGE)
+    files = {
+        "share/ament_index/resource_index/packages": [f"resource/{PACKAGE}"],
+        str(share): ["package.xml"],
+    }
+    for room in SHARED:
+        for path in sorted(Path(room).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                files.setdefault(str(share / path.parent), []).append(str(path))
+    return list(files.items())
+
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="Latent planners for visuomotor control on ROS 2: LDP and VILP",
+    license="Apache-2.0",
+    maintainer="vilp_ros maintainers",
+    maintainer_email="maintainers@users.noreply.github.com",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    data_files=data_files(),
+    python_requires=">=3.10,<3.13",
+    install_requires=[
+        "setuptools",
+        # cv-bridge breaks on numpy 2 and OpenCV 5, robosuite's make() on mujoco 3.10.
+        "numpy>=1.26,<2",
+        "opencv-python>=4.8,<5",
+        "mujoco>=3.3,<3.10",
+        "robosuite==1.5.2",
+        "accelerate",
+        "diffusers",
+        "einops",
+        "h5py",
+        "imageio",
+        "imageio-ffmpeg",
+        "openvino",
+        "pillow",
+        "pyyaml",
+        "rich",
+        "safetensors",
+        "tensorboard",
+        "torch>=2.13",
+        "tqdm",
+    ],
+    extras_require={
+        "ros": ["cv-bridge", *(f"ros-jazzy-{name}" for name in ROS.split())],
+        "dev": [
+            "colcon-common-extensions",
+            "hypothesis",
+            "import-linter",
+            "mypy",
+            "pytest",
+            "pytest-timeout",
+            "ruff",
+            "types-pyyaml",
+        ],
+    },
+    entry_points={
+        "console_scripts": [
+            "vilp = vilp_ros.cli.main:main",
+            *(f"{name}_node = {PACKAGE}.nodes.{name}:main" for name in NODES),
+        ],
+    },
+    zip_safe=False,
+)
