@@ -35,6 +35,8 @@ class ResidualBlock(nn.Module):
 class LightVAE(nn.Module):
     """Convolutional VAE with a 4x4 pixel-unshuffle stem and one linear bottleneck.
 
+    Residual blocks stand at strides 8 and 16 only: at stride 4 they would double the cost.
+
     Args:
         size: (H, W) of the frames, multiples of 16.
         latent_dim: length of the latent vector.
@@ -45,7 +47,7 @@ class LightVAE(nn.Module):
     """
 
     def __init__(
-        self, size: tuple[int, int], latent_dim: int, channels: Sequence[int] = (64, 96, 128)
+        self, size: tuple[int, int], latent_dim: int, channels: Sequence[int] = (48, 96, 128)
     ) -> None:
         super().__init__()
         if size[0] % 16 or size[1] % 16:
@@ -57,7 +59,7 @@ class LightVAE(nn.Module):
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(4),
             nn.Conv2d(48, c4, 3, padding=1),
-            ResidualBlock(c4),
+            nn.SiLU(),
             nn.Conv2d(c4, c8, 3, stride=2, padding=1),
             ResidualBlock(c8),
             nn.Conv2d(c8, c16, 3, stride=2, padding=1),
@@ -75,7 +77,6 @@ class LightVAE(nn.Module):
             ResidualBlock(c8),
             nn.Upsample(scale_factor=2),
             nn.Conv2d(c8, c4, 3, padding=1),
-            ResidualBlock(c4),
             nn.SiLU(),
             nn.Conv2d(c4, 48, 3, padding=1),
             nn.PixelShuffle(4),

@@ -17,7 +17,7 @@ class AutoencoderConfig:
 
     kind: str = "light"
     latent_dim: int = 32
-    channels: list[int] = field(default_factory=lambda: [64, 96, 128])
+    channels: list[int] = field(default_factory=lambda: [48, 96, 128])
 
 
 @dataclass

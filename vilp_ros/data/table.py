@@ -1,0 +1,122 @@
+"""All episodes of a training set in memory, laid end to end, with their roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from vilp_ros.data.episodes import DatasetError, EpisodeFile
+from vilp_ros.data.windows import Timeline
+from vilp_ros.geometry import ee_proprio
+
+
+class Source(NamedTuple):
+    """Which episodes of which file play which role.
+
+    Attributes:
+        path: a file of episodes.
+        role: the role that they play here.
+        start: index of the first one.
+        count: how many; None for all that follow.
+    """
+
+    path: str
+    role: str
+    start: int = 0
+    count: int | None = None
+
+
+@dataclass
+class Table:
+    """Frames of E episodes, F in all.
+
+    Attributes:
+        timeline: where each episode lies.
+        role: `(E,)` role of each episode.
+        images: per view `(F, H, W, 3)` uint8.
+        ee_pose: `(F, 7)`.
+        proprio: `(F, 10)` float32.
+        change: `(F, 10)` float32, proprio minus that of the frame before (first frame: 0).
+        actions: `(F, 8)` absolute; NaN where none was recorded (action-free, last frames).
+        disturbed: `(F,)` bool.
+        task: the task of all files.
+        control_period_s: seconds between frames.
+    """
+
+    timeline: Timeline
+    role: np.ndarray
+    images: dict[str, np.ndarray]
+    ee_pose: np.ndarray
+    proprio: np.ndarray
+    change: np.ndarray
+    actions: np.ndarray
+    disturbed: np.ndarray
+    task: str
+    control_period_s: float
+
+    def episodes(self, *roles: str) -> np.ndarray:
+        """Indices of the episodes with one of these roles."""
+        return np.flatnonzero(np.isin(self.role, roles))
+
+
+def load_table(sources: Iterable[Source], views: tuple[str, ...]) -> Table:
+    """Reads episodes of several files into one table.
+
+    Args:
+        sources: the episodes and their roles. Expert episodes may play `action_free`: their
+            actions are then left out.
+        views: views whose images are kept; empty for none.
+
+    Raises:
+        DatasetError: no episodes, files that disagree, a view that is missing, or too few
+            episodes.
+    """
+    episodes, roles = [], []
+    tasks: set[tuple[str, str, float]] = set()
+    for path, role, start, count in sources:
+        file = EpisodeFile(path)
+        tasks.add((file.task, file.action_kind, file.control_period_s))
+        if missing := set(views) - set(file.views):
+            raise DatasetError(f"{path} has views {list(file.views)}, not {sorted(missing)}")
+        end = len(file) if count is None else start + count
+        if not start < end <= len(file):
+            raise DatasetError(
+                f"{path} holds {len(file)} episodes; {start} to {end} were asked for"
+            )
+        for index in range(start, end):
+            episode = file.read(index, views)
+            if role == "action_free":
+                episode.actions = None
+            elif episode.actions is None:
+                raise DatasetError(f"{path} has no actions: it can only be action_free, not {role}")
+            episodes.append(episode)
+            roles.append(role)
+    if not episodes:
+        raise DatasetError("no episodes: name at least one file under data.expert")
+    if len(tasks) > 1:
+        raise DatasetError(f"files of different tasks cannot be mixed: {sorted(tasks)}")
+    task, _, period = tasks.pop()
+
+    none = np.full((1, 8), np.nan, np.float32)
+    actions = [
+        np.full((len(e) + 1, 8), np.nan, np.float32)
+        if e.actions is None
+        else np.concatenate([e.actions, none])
+        for e in episodes
+    ]
+    proprio = [ee_proprio(e.ee_pose, e.gripper_width) for e in episodes]
+    return Table(
+        timeline=Timeline.of([len(e) for e in episodes]),
+        role=np.asarray(roles),
+        images={view: np.concatenate([e.images[view] for e in episodes]) for view in views},
+        ee_pose=np.concatenate([e.ee_pose for e in episodes]),
+        proprio=np.concatenate(proprio),
+        change=np.concatenate([np.diff(p, axis=0, prepend=p[:1]) for p in proprio]),
+        actions=np.concatenate(actions),
+        disturbed=np.concatenate([np.append(e.disturbed, False) for e in episodes]),
+        task=task,
+        control_period_s=period,
+    )

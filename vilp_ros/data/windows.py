@@ -1,0 +1,57 @@
+"""Index arithmetic: which steps of which episodes a training sample is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Episodes laid end to end.
+
+    Attributes:
+        start: `(E,)` index of each episode's first frame.
+        length: `(E,)` number of control periods T of each; it has T + 1 frames.
+    """
+
+    start: np.ndarray
+    length: np.ndarray
+
+    @classmethod
+    def of(cls, lengths: Sequence[int]) -> Timeline:
+        """Timeline of episodes with these numbers of control periods."""
+        length = np.asarray(lengths, np.int64)
+        return cls(np.concatenate([[0], np.cumsum(length + 1)[:-1]]).astype(np.int64), length)
+
+    def steps(self, episodes: np.ndarray) -> np.ndarray:
+        """Frames of these episodes that an action follows: never the last one, so that no pair
+        is padded (LDP's code pads, and teaches the inverse dynamics an invented last action)."""
+        parts = [self.start[e] + np.arange(self.length[e]) for e in episodes]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+    def last_frame(self) -> np.ndarray:
+        """For every frame, the index of its episode's last frame: `(F,)`."""
+        return np.repeat(self.start + self.length, self.length + 1)
+
+
+def undisturbed(
+    steps: np.ndarray, disturbed: np.ndarray, last: np.ndarray, horizon: int
+) -> np.ndarray:
+    """Those of `steps` whose next `horizon` periods hold no exploration noise.
+
+    Args:
+        steps: `(N,)` frame indices.
+        disturbed: `(F,)` bool per frame, True where the following action was disturbed.
+        last: `(F,)` index of the last frame of each frame's episode.
+        horizon: future states of a plan.
+    """
+    ahead = np.minimum(steps[:, None] + np.arange(horizon), last[steps][:, None])
+    return steps[~disturbed[ahead].any(axis=1)]
+
+
+def future(steps: np.ndarray, last: np.ndarray, horizon: int) -> np.ndarray:
+    """Frames 1..horizon after each step, the episode's last frame repeated: `(N, horizon)`."""
+    return np.minimum(steps[:, None] + 1 + np.arange(horizon), last[steps][:, None])

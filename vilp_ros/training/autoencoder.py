@@ -1,0 +1,129 @@
+"""Trains the VAE of one view (LDP section 4.1)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vilp_ros.data.table import Table
+from vilp_ros.policy.autoencoder import LightVAE, PaperVAE, vae_loss
+from vilp_ros.policy.networks import PROPRIO_DIM, to_signed
+from vilp_ros.training.config import AutoencoderTraining
+from vilp_ros.training.loop import Objective
+
+POSE_DIM = 9
+"""xyz and rot6d: the part of the proprio that foresight predicts."""
+
+
+class AutoencoderObjective(Objective):
+    """Reconstruction, KL, and foresight of the end effector's pose.
+
+    Reconstruction alone spends the latent on what covers many pixels. Foresight asks it to keep
+    what the next moves depend on, and needs no label that a recording lacks: the pose a few
+    periods ahead, relative to the present one. Suboptimal episodes do not take part in it, since
+    their moves do not follow from what is seen.
+
+    Args:
+        vae: network to train.
+        table: episodes with the images of `view`.
+        view: name of the view.
+        train: indices of the episodes to learn from.
+        held_out: indices of the episodes to validate on.
+        config: weights of the loss.
+    """
+
+    def __init__(
+        self,
+        vae: LightVAE | PaperVAE,
+        table: Table,
+        view: str,
+        train: np.ndarray,
+        held_out: np.ndarray,
+        config: AutoencoderTraining,
+    ) -> None:
+        super().__init__()
+        self.vae = vae
+        self._config = config
+        self._frames = table.images[view]
+        self._train = _frames_of(table, train)
+        self._held_out = _frames_of(table, held_out)[:: max(1, len(held_out) // 4)][:256]
+        some = self._frames[self._train[:: max(1, len(self._train) // 400)]]
+        median = torch.from_numpy(np.median(some, axis=0).astype(np.uint8))
+        self._median = to_signed(median[None])
+
+        last = table.timeline.last_frame()
+        here = np.arange(len(last))
+        pose = table.proprio[:, :POSE_DIM]
+        ahead = [np.minimum(here + n, last) for n in config.foresight_steps]
+        future = np.stack([pose[i] - pose for i in ahead], axis=1)
+        self._future = (future / (future[self._train].std(0) + 1e-4)).astype(np.float32)
+        usable = np.isin(table.role, ("expert", "action_free"))
+        self._usable = np.repeat(usable, table.timeline.length + 1).astype(np.float32)
+        state = np.concatenate([table.proprio, table.change], axis=1)
+        mean, std = state[self._train].mean(0), state[self._train].std(0)
+        self._state = ((state - mean) / (std + 1e-4)).astype(np.float32)
+        self.head = nn.Sequential(
+            nn.Linear(vae.latent_dim + 2 * PROPRIO_DIM, 256),
+            nn.SiLU(),
+            nn.Linear(256, 256),
+            nn.SiLU(),
+            nn.Linear(256, len(config.foresight_steps) * POSE_DIM),
+        )
+
+    def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        index = np.sort(rng.choice(self._train, size))
+        return self._gather(index)
+
+    def _gather(self, index: np.ndarray) -> dict[str, Tensor]:
+        return {
+            "frames": torch.from_numpy(self._frames[index]),
+            "state": torch.from_numpy(self._state[index]),
+            "future": torch.from_numpy(self._future[index]),
+            "usable": torch.from_numpy(self._usable[index]),
+        }
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        frames = to_signed(batch["frames"]).contiguous(memory_format=torch.channels_last)
+        mean, logvar = self.vae.posterior(frames)
+        spread = torch.randn(mean.shape, generator=generator).to(mean.device)
+        latent = mean + spread * (0.5 * logvar).exp()
+        contrast = (frames - self._median.to(frames.device)).abs().mean(1, keepdim=True) / 2
+        loss, scalars = vae_loss(
+            frames, self.vae.decode(latent), mean, logvar,
+            1.0 + self._config.contrast * contrast, self._config.beta,
+        )
+        guess = self.head(torch.cat([latent, batch["state"]], -1)).float()
+        error = F.smooth_l1_loss(guess, batch["future"].flatten(1), reduction="none").mean(-1)
+        foresight = (error * batch["usable"]).sum() / batch["usable"].sum().clamp(min=1.0)
+        return {
+            "loss": loss + self._config.foresight * foresight,
+            "foresight": foresight.detach(),
+            **scalars,
+        }
+
+    def validate(self) -> dict[str, float]:
+        if not len(self._held_out):
+            return {}
+        totals: list[dict[str, Tensor]] = []
+        for index in np.array_split(self._held_out, max(1, len(self._held_out) // 64)):
+            totals.append(self(self._gather(index), torch.Generator().manual_seed(0)))
+        figures = {k: float(np.mean([float(t[k]) for t in totals])) for k in totals[0]}
+        figures["psnr_db"] = float(10 * np.log10(4.0 / figures["mse"]))
+        figures["score"] = figures.pop("loss")
+        return figures
+
+    def pictures(self) -> dict[str, Tensor]:
+        if not len(self._held_out):
+            return {}
+        frames = to_signed(torch.from_numpy(self._frames[self._held_out[:: 32][:8]]))
+        rebuilt = self.vae.decode(self.vae.posterior(frames)[0]).float().clamp(-1, 1)
+        rows = [torch.cat(list(x), dim=-1) for x in (frames, rebuilt)]
+        return {"truth above reconstruction": (torch.cat(rows, dim=-2) + 1) / 2}
+
+
+def _frames_of(table: Table, episodes: np.ndarray) -> np.ndarray:
+    line = table.timeline
+    parts = [line.start[e] + np.arange(line.length[e] + 1) for e in episodes]
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)

@@ -1,0 +1,124 @@
+"""Trains what gives actions: the inverse dynamics (LDP section 4.3) and behaviour cloning."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vilp_ros.policy.diffusion import diffusion_loss, sample
+from vilp_ros.training.config import IdmTraining
+from vilp_ros.training.features import Features
+from vilp_ros.training.loop import Objective
+
+
+class IdmObjective(Objective):
+    """Denoises the action between two states; noise on the second one stands in for a plan's error.
+
+    Args:
+        net: the inverse dynamics.
+        features: states, actions and the steps to learn from.
+        prediction: `sample` or `epsilon`.
+        config: noise and share of suboptimal pairs.
+    """
+
+    def __init__(
+        self, net: nn.Module, features: Features, prediction: str, config: IdmTraining
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self._f = features
+        self._prediction = prediction
+        self._config = config
+
+    def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        f = self._f
+        share = self._config.suboptimal_share if len(f.suboptimal_steps) else 0.0
+        suboptimal = round(share * size)
+        steps = rng.choice(f.expert_steps, size - suboptimal)
+        if suboptimal:
+            steps = np.concatenate([steps, rng.choice(f.suboptimal_steps, suboptimal)])
+        return self._gather(steps)
+
+    def _gather(self, steps: np.ndarray) -> dict[str, Tensor]:
+        f, stats = self._f, self._f.statistics
+        present = f.state[steps]
+        step = f.state[steps + 1, : f.forecast] - present[:, : f.forecast]
+        step = (step - stats.delta_mean[0]) / stats.delta_std[0]
+        return {
+            "present": torch.from_numpy(present[:, : f.forecast]),
+            "step": torch.from_numpy(step),
+            "change": torch.from_numpy(present[:, f.forecast :]),
+            "action": torch.from_numpy(f.action[steps]),
+        }
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        step = batch["step"]
+        if self.training:
+            spread = self._config.noise * torch.rand(len(step), 1, generator=generator)
+            step = step + (spread * torch.randn(step.shape, generator=generator)).to(step.device)
+        condition = torch.cat([batch["present"], step, batch["change"]], -1)
+        return {
+            "loss": diffusion_loss(
+                self.net, batch["action"], condition, self._prediction, generator
+            )
+        }
+
+    def validate(self) -> dict[str, float]:
+        steps = self._f.held_out_expert
+        if not len(steps):
+            return {}
+        batch = self._gather(steps)
+        condition = torch.cat([batch["present"], batch["step"], batch["change"]], -1)
+        noise = torch.randn(batch["action"].shape, generator=torch.Generator().manual_seed(0))
+        guess = sample(
+            lambda x, t, c: self.net(x, torch.full((len(x),), t), c),
+            noise, condition, 4, self._prediction,
+        )
+        error = guess - batch["action"]
+        metres = error[:, :3] * torch.from_numpy(self._f.statistics.action_std[:3])
+        return {
+            "score": float(error.square().mean()),
+            "position_error_mm": float(1e3 * metres.norm(dim=-1).mean()),
+        }
+
+
+class BcObjective(Objective):
+    """Regresses a chunk of actions, all relative to the present pose, from the present state.
+
+    Args:
+        net: state `(B, C)` to relative actions `(B, T, A)`.
+        features: states and steps.
+        chunks: `(F, T, A)` standardised actions of the next T periods relative to the pose now;
+            NaN where there is none.
+    """
+
+    def __init__(self, net: nn.Module, features: Features, chunks: np.ndarray) -> None:
+        super().__init__()
+        self.net = net
+        self._state, self._chunks = features.state, chunks
+        known = np.flatnonzero(np.isfinite(chunks[:, 0]).all(-1))
+        calm = np.concatenate([features.planner_steps, features.held_out_planner])
+        usable = np.intersect1d(known, calm)
+        self._train = np.intersect1d(usable, features.expert_steps)
+        self._held_out = np.intersect1d(usable, features.held_out_expert)
+
+    def _gather(self, steps: np.ndarray) -> dict[str, Tensor]:
+        return {
+            "state": torch.from_numpy(self._state[steps]),
+            "chunk": torch.from_numpy(self._chunks[steps]),
+        }
+
+    def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        return self._gather(rng.choice(self._train, size))
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        known = torch.isfinite(batch["chunk"])
+        error = self.net(batch["state"]).float() - batch["chunk"].nan_to_num()
+        return {"loss": (error.square() * known).sum() / known.sum()}
+
+    def validate(self) -> dict[str, float]:
+        if not len(self._held_out):
+            return {}
+        batch = self._gather(self._held_out)
+        return {"score": float(self(batch, torch.Generator())["loss"])}

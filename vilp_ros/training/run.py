@@ -1,0 +1,235 @@
+"""Runs a recipe: autoencoders, frozen latents, planner and inverse dynamics, bundle.
+
+Every part leaves a file when it is done; calling again goes on where the last call stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.multiprocessing as mp
+from omegaconf import OmegaConf
+
+from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.data.table import Table, load_table
+from vilp_ros.data.windows import future
+from vilp_ros.errors import VilpError
+from vilp_ros.policy.actions import relative_actions
+from vilp_ros.policy.bundle import save_bundle
+from vilp_ros.policy.networks import (
+    BehaviourCloning,
+    build_autoencoder,
+    build_idm,
+    build_planner,
+)
+from vilp_ros.policy.spec import BundleSpec
+from vilp_ros.training import checkpoint
+from vilp_ros.training.autoencoder import AutoencoderObjective
+from vilp_ros.training.config import Recipe
+from vilp_ros.training.features import Features, encode_frames, make_features, split
+from vilp_ros.training.inverse_dynamics import BcObjective, IdmObjective
+from vilp_ros.training.loop import fit
+from vilp_ros.training.planner import PlannerObjective
+
+
+def train(recipe: Recipe, work: Path, bundle: Path, jobs: int = 1) -> None:
+    """Trains every part of a recipe and writes the bundle.
+
+    Args:
+        recipe: what to train.
+        work: folder for checkpoints, latents and tensorboard files.
+        bundle: folder of the finished bundle.
+        jobs: parts trained at a time, one core each.
+
+    Raises:
+        VilpError: `work` belongs to another recipe, or the episodes do not fit.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    _claim(recipe, work)
+    _parallel([(_train_view, (recipe, work, view)) for view in recipe.views], jobs)
+    parts: list[tuple[Callable, tuple]]
+    if recipe.policy.method == "bc":
+        parts = [(_train_bc, (recipe, work))]
+    else:
+        parts = [(_train_idm, (recipe, work)), (_train_planner, (recipe, work))]
+    _parallel(parts, jobs)
+    _write_bundle(recipe, work, bundle)
+
+
+def _claim(recipe: Recipe, work: Path) -> None:
+    """Refuses to mix two recipes in one work folder."""
+    text = OmegaConf.to_yaml(OmegaConf.structured(recipe))
+    path = work / "recipe.yaml"
+    if path.is_file() and path.read_text() != text:
+        raise VilpError(f"{work} holds another recipe's parts: choose another --work or delete it")
+    path.write_text(text)
+
+
+def _parallel(calls: list[tuple[Callable, tuple]], jobs: int) -> None:
+    """Runs the calls, `jobs` at a time, in processes of their own when more than one."""
+    if jobs == 1 or len(calls) == 1:
+        for function, args in calls:
+            function(*args)
+        return
+    context = mp.get_context("spawn")
+    waiting, running, failed = list(calls), [], False
+    while (waiting and not failed) or running:
+        while waiting and not failed and len(running) < jobs:
+            function, args = waiting.pop(0)
+            process = context.Process(target=_one_thread, args=(function, args))
+            process.start()
+            running.append(process)
+        running[0].join(timeout=0.2)
+        for process in [p for p in running if p.exitcode is not None]:
+            running.remove(process)
+            failed |= process.exitcode != 0
+    if failed:
+        raise VilpError("a part of the training failed: its error is printed above")
+
+
+def _one_thread(function: Callable, args: tuple) -> None:
+    torch.set_num_threads(1)
+    function(*args)
+
+
+def _table(recipe: Recipe, views: tuple[str, ...]) -> tuple[Table, np.ndarray, np.ndarray]:
+    table = load_table(recipe.data.sources(), views)
+    return table, *split(table, recipe.data.validation, seed=0)
+
+
+def _train_view(recipe: Recipe, work: Path, view: str) -> None:
+    """Fits one view's VAE and caches its latents; the VAE is frozen from here on."""
+    name = f"autoencoder.{view}"
+    if (work / f"latents.{view}.npy").is_file():
+        return
+    table, training, held_out = _table(recipe, (view,))
+    torch.manual_seed(recipe.seed)
+    vae = build_autoencoder(recipe.policy.autoencoder, table.images[view].shape[1:3])
+    vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    objective = AutoencoderObjective(vae, table, view, training, held_out, recipe.autoencoder)
+    if not _load(objective, work / f"{name}.safetensors"):
+        fit(name, objective, recipe.autoencoder.optim, work, recipe.seed)
+    latents = encode_frames(objective.vae.cpu(), table.images[view])
+    np.save(work / f"latents.{view}.draft.npy", latents)
+    (work / f"latents.{view}.draft.npy").rename(work / f"latents.{view}.npy")
+
+
+def _features(recipe: Recipe, work: Path) -> tuple[Table, Features]:
+    table, training, held_out = _table(recipe, ())
+    latents = [np.load(work / f"latents.{view}.npy") for view in recipe.views]
+    return table, make_features(table, latents, recipe.policy, training, held_out)
+
+
+def _train_planner(recipe: Recipe, work: Path) -> None:
+    if (work / "planner.safetensors").is_file():
+        return
+    _, features = _features(recipe, work)
+    torch.manual_seed(recipe.seed)
+    net = build_planner(recipe.policy, len(recipe.views))
+    objective = PlannerObjective(
+        net, features, recipe.policy.horizon, recipe.policy.planner.prediction, recipe.planner
+    )
+    fit("planner", objective, recipe.planner.optim, work, recipe.seed)
+
+
+def _train_idm(recipe: Recipe, work: Path) -> None:
+    if (work / "idm.safetensors").is_file():
+        return
+    _, features = _features(recipe, work)
+    torch.manual_seed(recipe.seed)
+    net = build_idm(recipe.policy, len(recipe.views))
+    objective = IdmObjective(net, features, recipe.policy.idm.prediction, recipe.idm)
+    fit("idm", objective, recipe.idm.optim, work, recipe.seed)
+
+
+def _train_bc(recipe: Recipe, work: Path) -> None:
+    if (work / "bc.safetensors").is_file():
+        return
+    table, features = _features(recipe, work)
+    torch.manual_seed(recipe.seed)
+    net = BehaviourCloning(recipe.policy, len(recipe.views))
+    chunks = _chunks(table, features, recipe.policy.horizon)
+    fit("bc", BcObjective(net, features, chunks), recipe.bc, work, recipe.seed)
+
+
+def _chunks(table: Table, features: Features, horizon: int) -> np.ndarray:
+    """Standardised actions of the next periods relative to the pose now: `(F, T, A)`."""
+    steps = np.arange(len(features.last))
+    ahead = np.concatenate(
+        [steps[:, None], future(steps, features.last, horizon - 1)], axis=1
+    )
+    relative = relative_actions(table.actions[ahead], table.ee_pose[:, None])
+    stats = features.statistics
+    return ((relative - stats.action_mean) / stats.action_std).astype(np.float32)
+
+
+def _load(module: torch.nn.Module, path: Path) -> bool:
+    if not path.is_file():
+        return False
+    module.load_state_dict(checkpoint.read(path)[0]["model"])
+    return True
+
+
+def _write_bundle(recipe: Recipe, work: Path, bundle: Path) -> None:
+    table, features = _features(recipe, work)
+    views = {v: _frame_size(recipe, v) for v in recipe.views}
+    names = [f"autoencoder.{v}" for v in views]
+    names += ["bc"] if recipe.policy.method == "bc" else ["planner", "idm"]
+    stages: dict[str, Any] = {}
+    for name in names:
+        notes = checkpoint.read(work / f"{name}.safetensors")[1]
+        stages[name] = {
+            "steps": notes["step"], "seconds": round(notes["seconds"]), "held_out": notes.get("last")
+        }
+    spec = BundleSpec(
+        name=recipe.name,
+        task=table.task,
+        views=views,
+        action_kind="ee_pose",
+        control_period_s=table.control_period_s,
+        policy=recipe.policy,
+        provenance={
+            "recipe": OmegaConf.to_container(OmegaConf.structured(recipe)),
+            "commit": _commit(),
+            "date": time.strftime("%Y-%m-%d"),
+            "episodes": {r: len(table.episodes(r)) for r in np.unique(table.role).tolist()},
+            "stages": json.loads(json.dumps(stages)),
+        },
+    )
+    modules: dict[str, torch.nn.Module] = {}
+    for view, size in views.items():
+        vae = build_autoencoder(recipe.policy.autoencoder, size)
+        weights = checkpoint.read(work / f"autoencoder.{view}.safetensors")[0]["model"]
+        vae.load_state_dict(
+            {k.removeprefix("vae."): x for k, x in weights.items() if k.startswith("vae.")}
+        )
+        modules[f"autoencoder.{view}"] = vae
+    builders = {"planner": build_planner, "idm": build_idm, "bc": BehaviourCloning}
+    for name in names[len(views) :]:
+        net = builders[name](recipe.policy, len(views))  # type: ignore[operator]
+        weights = checkpoint.read(work / f"{name}.safetensors")[0]["model"]
+        net.load_state_dict({k.removeprefix("net."): x for k, x in weights.items()})
+        modules[name] = net
+    save_bundle(bundle, spec, modules, features.statistics)
+
+
+def _frame_size(recipe: Recipe, view: str) -> tuple[int, int]:
+    source = recipe.data.sources()[0]
+    height, width = EpisodeFile(source.path).read(source.start, (view,)).images[view].shape[1:3]
+    return int(height), int(width)
+
+
+def _commit() -> str:
+    """Commit of the code, `unknown` outside a checkout."""
+    found = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent,
+        capture_output=True, text=True, check=False,
+    )
+    return found.stdout.strip() or "unknown"
