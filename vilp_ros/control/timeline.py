@@ -1,0 +1,216 @@
+"""From plans that arrive late, twice, out of order or not at all, to one command for now.
+
+A plan is stamped with the instant of the observation it was made from, and its action k is in force
+at stamp + k * period: the clock says where in a plan the arm is, nothing is ever counted. The
+newest stamp wins; until a newer one comes the old plan goes on, for at most `n_action_steps` of it.
+
+Every time comes from the caller, on the clock of the header stamps. When that clock steps
+
+- forwards, the plan is further on, or over; new plans carry later stamps, nothing need be done.
+- backwards by up to `BACKWARD_TOLERANCE_S`, as it looks from two threads, time stands still until
+  it has caught up.
+- backwards by more, a new epoch begins. The plan in force now lies in the future, and plans of the
+  new clock would look older than it for as long as the clock was put back. So it is forgotten, only
+  plans stamped after the step are taken, and the arm holds until the first of them.
+
+Only the caller's clock opens an epoch. Stamps that step back alone come from a host whose clock is
+wrong, and are refused by name.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vilp_ros.control.action import Array, difference, fault, moved, same_sign
+
+BACKWARD_TOLERANCE_S = 0.01
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A plan that is now in force.
+
+    Attributes:
+        stamp_s: instant of the observation it was made from.
+        age_s: from that instant to its arrival.
+    """
+
+    stamp_s: float
+    age_s: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The command for one instant.
+
+    Attributes:
+        action: (8,); see `vilp_ros.control.action`.
+        source_stamp_s: instant of the observation that it came from.
+        exhausted: the plan is over or was dropped, and `action` repeats the last sample: hold.
+    """
+
+    action: Array
+    source_stamp_s: float
+    exhausted: bool
+
+
+@dataclass(frozen=True)
+class _Plan:
+    stamp_s: float
+    actions: Array  # (N, 8)
+
+
+class ActionTimeline:
+    """Holds the plan in force and samples it. Safe to call from several threads.
+
+    Between action k and k + 1 a sample is interpolated. When a newer plan takes over, what was
+    sampled last differs from it; that difference is added to the new plan and fades out over
+    `crossfade_s`. A plan that agrees with the old one thus causes no lag, any other no jump.
+
+    Args:
+        kind: "ee_pose" or "joint_position".
+        period_s: duration of one action.
+        n_action_steps: how many actions of a plan are executed at most.
+        crossfade_s: duration of the fade; 0 switches at once.
+        latency_s: from sending a command to the arm acting on it; samples lie that far ahead.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        period_s: float,
+        n_action_steps: int,
+        crossfade_s: float = 0.1,
+        latency_s: float = 0.0,
+    ) -> None:
+        if latency_s >= n_action_steps * period_s:
+            lasts_s = n_action_steps * period_s
+            raise ValueError(f"a plan lasts {lasts_s:g} s, but commands act after {latency_s:g} s")
+        self._kind = kind
+        self._period_s = period_s
+        self._n_action_steps = n_action_steps
+        self._crossfade_s = crossfade_s
+        self._latency_s = latency_s
+        self._lock = threading.Lock()
+        self._now_s = -math.inf  # the latest time of this epoch
+        self._not_before_s = -math.inf
+        self._plan: _Plan | None = None
+        self._last: Sample | None = None
+        self._last_s = -math.inf  # when `_last` was sampled
+        self._fade: Array | None = None
+        self._fade_from_s = -math.inf
+
+    def submit(self, stamp_s: float, actions: ArrayLike, now_s: float) -> Accepted | str:
+        """Offer a plan.
+
+        Args:
+            stamp_s: instant of the observation it was made from.
+            actions: (N, 8), N >= n_action_steps; action k is the target for stamp_s + k * period_s.
+            now_s: present time.
+
+        Returns:
+            Accepted, or why the plan was refused.
+        """
+        actions = np.array(actions, dtype=np.float64)
+        if actions.ndim != 2 or len(actions) < self._n_action_steps:
+            return f"plan has shape {actions.shape}, allowed ({self._n_action_steps} or more, 8)"
+        for index, action in enumerate(actions):
+            if what := fault(self._kind, action):
+                return f"plan action {index} {what}"
+        with self._lock:
+            now_s = self._advance(now_s)
+            if refusal := self._refusal(stamp_s, now_s):
+                return refusal
+            self._plan = _Plan(stamp_s, actions)
+            if self._last is not None:
+                # Against where the new plan would have been at the last sample, not now: a plan
+                # that continues the old one then differs by nothing.
+                self._fade = difference(self._kind, self._at(self._last_s), self._last.action)
+                self._fade_from_s = now_s
+            return Accepted(stamp_s, now_s - stamp_s)
+
+    def sample(self, now_s: float) -> Sample | None:
+        """The command for now.
+
+        Args:
+            now_s: present time.
+
+        Returns:
+            None until the first plan after the start or a `clear`; then always a sample.
+        """
+        with self._lock:
+            now_s = self._advance(now_s)
+            if self._plan is not None and now_s < self._end_s(self._plan.stamp_s):
+                action = self._at(now_s)
+                if self._fade is not None:
+                    elapsed_s = now_s - self._fade_from_s
+                    if elapsed_s < self._crossfade_s:
+                        weight = 1 - elapsed_s / self._crossfade_s
+                        action = moved(self._kind, action, weight * self._fade)
+                    else:
+                        self._fade = None
+                if self._last is not None:
+                    action = same_sign(self._kind, action, self._last.action)
+                action.setflags(write=False)
+                self._last = Sample(action, self._plan.stamp_s, exhausted=False)
+            elif self._last is not None:
+                self._last = Sample(self._last.action, self._last.source_stamp_s, exhausted=True)
+            self._last_s = now_s
+            return self._last
+
+    def clear(self, not_before_s: float) -> None:
+        """Forget every plan and the last sample.
+
+        Args:
+            not_before_s: plans stamped before this are refused from now on.
+        """
+        with self._lock:
+            self._plan = self._last = self._fade = None
+            self._not_before_s = not_before_s
+
+    def _advance(self, now_s: float) -> float:
+        if now_s < self._now_s - BACKWARD_TOLERANCE_S:
+            self._plan = None
+            self._not_before_s = self._now_s = self._last_s = now_s
+        self._now_s = max(self._now_s, now_s)
+        return self._now_s
+
+    def _end_s(self, stamp_s: float) -> float:
+        """When the last action to execute has been in force for its period."""
+        return stamp_s + self._n_action_steps * self._period_s - self._latency_s
+
+    def _refusal(self, stamp_s: float, now_s: float) -> str | None:
+        if not math.isfinite(stamp_s):
+            return f"plan stamp is {stamp_s}"
+        if stamp_s > now_s:
+            ahead_s = stamp_s - now_s
+            return f"plan is stamped {ahead_s:.3f} s in the future: compare the clocks of the hosts"
+        if stamp_s < self._not_before_s:
+            early_s = self._not_before_s - stamp_s
+            return f"plan was observed {early_s:.3f} s before plans were accepted"
+        if self._plan is not None and stamp_s == self._plan.stamp_s:
+            return f"plan is a duplicate of the one in force, stamped {stamp_s:.3f} s"
+        if self._plan is not None and stamp_s < self._plan.stamp_s:
+            return f"plan is {self._plan.stamp_s - stamp_s:.3f} s older than the one in force"
+        if now_s >= self._end_s(stamp_s):
+            lasts_s = self._end_s(stamp_s) - stamp_s
+            return (
+                f"plan is stale: {now_s - stamp_s:.3f} s old on arrival, and lasts {lasts_s:.3f} s"
+            )
+        return None
+
+    def _at(self, now_s: float) -> Array:
+        """The plan in force, interpolated, before any fade."""
+        assert self._plan is not None
+        actions = self._plan.actions
+        elapsed = (now_s + self._latency_s - self._plan.stamp_s) / self._period_s
+        elapsed = min(max(elapsed, 0.0), len(actions) - 1.0)
+        index = min(int(elapsed), len(actions) - 2) if len(actions) > 1 else 0
+        start, end = actions[index], actions[min(index + 1, len(actions) - 1)]
+        change = difference(self._kind, start, end)
+        return moved(self._kind, start, (elapsed - index) * change)
