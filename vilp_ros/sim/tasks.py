@@ -6,8 +6,6 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 # robosuite warns at import about optional parts that nothing here uses; errors still come through.
 logging.getLogger("robosuite_logs").addFilter(lambda record: record.levelno >= logging.ERROR)
 
@@ -32,7 +30,9 @@ class LiftWide(Lift):
 
     def _load_model(self) -> None:
         super()._load_model()  # places the arm; its table and cube are replaced below
-        arena = TableArena(self.table_full_size, self.table_friction, table_offset=self.table_offset)
+        arena = TableArena(
+            self.table_full_size, self.table_friction, table_offset=self.table_offset
+        )
         arena.set_origin([0, 0, 0])
         self.cube = BoxObject(name="cube", size=self.HALF_SIZE, rgba=[1, 0, 0, 1])
         self.placement_initializer = UniformRandomSampler(
@@ -72,7 +72,7 @@ class Task:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-_TABLE_VIEW = Camera(position=(0.56, 0.24, 1.34), target=(0.0, 0.0, 0.905), fovy=34.0)
+_TABLE_VIEW = Camera(position=(0.56, 0.24, 1.34), target=(0.0, 0.0, 0.92), fovy=35.5)
 
 SPECS = {
     "lift": Task(Lift, {"cube": "cube_main"}, 120, _TABLE_VIEW),

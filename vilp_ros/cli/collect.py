@@ -1,0 +1,67 @@
+"""`vilp collect`: record demonstrations in the simulator."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+HELP = "record demonstrations of a scripted expert"
+DESCRIPTION = """\
+Records demonstrations of a task's scripted expert to a file of episodes. A collection that was cut
+off goes on where it stopped when the same command is given again. Every pose of the objects is
+recorded once per grasp mode of the expert.
+
+  vilp collect --task lift_wide --episodes 400 --out datasets/lift_wide_expert.hdf5
+  vilp collect --task lift_wide --episodes 80 --role suboptimal --seed-start 100000 \\
+      --out datasets/lift_wide_suboptimal.hdf5
+
+Roles, as in the LDP paper: `expert` (with actions), `action_free` (the same without actions),
+`suboptimal` (failures with actions, for inverse dynamics)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments of the verb."""
+    from vilp_ros.data.episodes import ROLES
+    from vilp_ros.sim import TASKS
+
+    parser.add_argument("--task", choices=TASKS, required=True)
+    parser.add_argument("--episodes", type=int, required=True, help="how many the file shall hold")
+    parser.add_argument("--out", type=Path, required=True, help="HDF5 file, made or continued")
+    parser.add_argument("--role", choices=ROLES, default="expert")
+    parser.add_argument(
+        "--seed-start", type=int, default=0, help="seed of the first pose of the objects (0)"
+    )
+    parser.add_argument(
+        "--noise", type=float, default=0.25, help="share of steps that noise disturbs (0.25)"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="simulating processes (1)")
+    parser.add_argument("--json", type=Path, help="write what was recorded to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Collects; prints what was recorded and discarded."""
+    from vilp_ros.sim.collect import collect
+
+    start = time.monotonic()
+    report = collect(
+        args.task,
+        args.out,
+        args.episodes,
+        args.seed_start,
+        role=args.role,
+        noise=args.noise,
+        workers=args.workers,
+    )
+    seconds = time.monotonic() - start
+    share = report.disturbed / max(report.steps, 1)
+    print(
+        f"{args.out}: {report.recorded} episodes of {args.task} ({args.role}) in {seconds:.0f} s, "
+        f"{report.found} were there; {report.steps} steps, {share:.0%} disturbed; "
+        f"{report.discarded} attempts discarded"
+    )
+    if args.json:
+        args.json.write_text(json.dumps({**asdict(report), "seconds": seconds}, indent=2) + "\n")
+    return 0

@@ -1,0 +1,198 @@
+"""Collection of demonstrations: scripted experts, recorded to a file of episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from vilp_ros.data.episodes import ROLES, Episode, EpisodeWriter
+from vilp_ros.errors import VilpError
+from vilp_ros.sim.env import Observation, SimEnv
+from vilp_ros.sim.experts import MODES, Expert, make_expert
+from vilp_ros.sim.motion import downward, gripper_yaw
+from vilp_ros.sim.noise import NoiseBursts
+from vilp_ros.sim.spoiled import SpoiledExpert
+
+EVALUATION_SEEDS = 700_000
+AFTER_SUCCESS = 8
+ATTEMPTS = 5
+_VIEWS = ("agentview", "eye_in_hand")
+_SPOILED_PERIODS = (50, 100)
+_START_PERIODS = 25
+_START_XYZ, _START_YAW = (0.06, 0.06, 0.04), 0.5
+
+
+@dataclass(frozen=True)
+class Job:
+    """One episode to record."""
+
+    seed: int
+    mode: str
+    role: str
+    noise: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a collection did.
+
+    Attributes:
+        recorded: episodes written now.
+        found: episodes that were there before.
+        discarded: attempts thrown away, since the expert failed (or, for `suboptimal`, did not).
+        steps: control periods written now.
+        disturbed: how many of them noise moved.
+    """
+
+    recorded: int
+    found: int
+    discarded: int
+    steps: int
+    disturbed: int
+
+
+def collect(
+    task: str,
+    path: str | Path,
+    episodes: int,
+    seed_start: int,
+    role: str = "expert",
+    noise: float = 0.25,
+    workers: int = 1,
+) -> Report:
+    """Records episodes until the file holds `episodes` of them; goes on where it was cut off.
+
+    Every pose of the objects is recorded once per mode of the task's expert, so that the mode
+    cannot be told from the pose. `expert` and `action_free` keep successes only, `suboptimal`
+    failures only.
+
+    Args:
+        task: one of `vilp_ros.sim.TASKS`.
+        path: HDF5 file, made or continued.
+        episodes: how many the file shall hold.
+        seed_start: seed of the first pose; the following poses count up.
+        role: `expert`, `action_free` (the same without actions) or `suboptimal`.
+        noise: expected share of control periods that noise disturbs, 0 to below 1.
+        workers: processes that simulate.
+
+    Returns:
+        What was done.
+
+    Raises:
+        VilpError: unknown role, a noise outside [0, 1), or seeds reserved for evaluation.
+    """
+    if role not in ROLES:
+        raise VilpError(f"role is {role!r}: choose from {', '.join(ROLES)}")
+    if not 0 <= noise < 1:
+        raise VilpError(f"noise is {noise}: a share of the steps, at least 0 and below 1")
+    modes = MODES[task]
+    if seed_start + episodes / len(modes) > EVALUATION_SEEDS:
+        raise VilpError(f"seeds from {EVALUATION_SEEDS} on are for evaluation: lower --seed-start")
+    recorded = discarded = steps = disturbed = 0
+    with (
+        EpisodeWriter(path, task=task) as writer,
+        ProcessPoolExecutor(workers, get_context("spawn"), _open, (task,)) as pool,
+    ):
+        done = set(writer.seeds)
+        found = len(done)
+        jobs = (job for job in _jobs(modes, seed_start, role, noise) if _key(job) not in done)
+        pending: set[Future[tuple[Episode | None, int]]] = set()
+        with tqdm(total=episodes, initial=found, unit="episode", desc=f"{task} {role}") as bar:
+            while found + recorded < episodes:
+                while len(pending) < min(2 * workers, episodes - found - recorded):
+                    pending.add(pool.submit(_record, next(jobs)))
+                ready, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    episode, failures = future.result()
+                    discarded += failures
+                    if episode is not None:
+                        writer.add(episode)
+                        recorded += 1
+                        steps += len(episode)
+                        disturbed += int(episode.disturbed.sum())
+                        bar.update()
+                bar.set_postfix(discarded=discarded, steps=steps)
+    return Report(recorded, found, discarded, steps, disturbed)
+
+
+def _jobs(modes: tuple[str, ...], seed: int, role: str, noise: float) -> Iterator[Job]:
+    while True:
+        yield from (Job(seed, mode, role, noise) for mode in modes)
+        seed += 1
+
+
+def _key(job: Job) -> tuple[int, str]:
+    return job.seed, job.mode
+
+
+_env: SimEnv  # one per worker process: building it takes seconds
+
+
+def _open(task: str) -> None:
+    global _env
+    _env = SimEnv(task, views=_VIEWS)
+
+
+def _record(job: Job) -> tuple[Episode | None, int]:
+    """An episode of the job and the number of attempts discarded before it."""
+    for attempt in range(ATTEMPTS):
+        episode = record(_env, job, attempt)
+        if episode.success != (job.role == "suboptimal"):
+            return episode, attempt
+    return None, ATTEMPTS
+
+
+def record(env: SimEnv, job: Job, attempt: int = 0) -> Episode:
+    """One episode, whether it succeeds or not; `attempt` varies all but the poses at its start."""
+    rng = np.random.default_rng([job.seed, MODES[env.task].index(job.mode), attempt])
+    env.reset(job.seed)
+    observation = _vary_start(env, np.random.default_rng([job.seed, 1]))
+    expert: Expert = make_expert(env, rng, job.mode)
+    periods = env.max_steps
+    if job.role == "suboptimal":
+        expert = SpoiledExpert(expert, rng)
+        periods = int(rng.integers(*_SPOILED_PERIODS))
+    bursts = NoiseBursts(rng, job.noise)
+    observations, actions, disturbed = [observation], [], []
+    since_success = 0
+    while len(actions) < periods and since_success <= AFTER_SUCCESS:
+        # Recovery matters most while the gripper aligns; a grasp is easily lost for good.
+        low = expert.phase == "approach"
+        action, pushed = bursts.apply(expert.act(observation), 1.4 if low else 0.5, fingers=low)
+        observation = env.step(action)
+        observations.append(observation)
+        actions.append(action)
+        disturbed.append(pushed)
+        since_success = since_success + 1 if env.success() else 0
+    return Episode(
+        images={view: np.stack([o.images[view] for o in observations]) for view in env.views},
+        ee_pose=np.stack([o.ee_pose for o in observations]),
+        gripper_width=np.array([o.gripper_width for o in observations]),
+        joint_position=np.stack([o.joint_position for o in observations]),
+        joint_velocity=np.stack([o.joint_velocity for o in observations]),
+        actions=None if job.role == "action_free" else np.stack(actions),
+        disturbed=np.array(disturbed),
+        role=job.role,
+        success=env.success(),
+        seed=job.seed,
+        info={"mode": expert.mode, "side": getattr(expert, "side", ""), "attempt": attempt},
+    )
+
+
+def _vary_start(env: SimEnv, rng: np.random.Generator) -> Observation:
+    """Moves the arm off its rest pose in half of the episodes; the same for every mode."""
+    observation = env.observe()
+    if rng.random() < 0.5:
+        return observation
+    position = observation.ee_pose[:3] + rng.uniform(-1, 1, 3) * _START_XYZ
+    yaw = gripper_yaw(observation.ee_pose[3:]) + rng.uniform(-1, 1) * _START_YAW
+    start = downward(position, yaw, observation.gripper_width)
+    for _ in range(_START_PERIODS):
+        env.apply(start)
+    return env.observe()
