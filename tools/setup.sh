@@ -78,6 +78,7 @@ run() {
     # Nothing to do for the CPU wheel; a CUDA wheel names its libraries itself.
     pip ${index:+--extra-index-url "$index"} --constraint requirements.lock torch
     pip --no-deps --no-build-isolation --editable .
+    rm -rf vilp_ros.egg-info # a by-product; what counts lies in .venv
 }
 
 dev() {
