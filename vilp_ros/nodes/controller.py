@@ -1,0 +1,271 @@
+"""Latent plans to commands: inverse dynamics, timeline, limits, watchdog."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
+from rclpy.clock import Clock, ClockType
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool
+from trajectory_msgs.msg import JointTrajectory
+
+from vilp_ros.contract import Contract
+from vilp_ros.control.age import AgeTracker
+from vilp_ros.control.limits import SafetyLimits, UnsafeCommandError
+from vilp_ros.control.timeline import ActionTimeline, Sample
+from vilp_ros.control.watchdog import Watchdog
+from vilp_ros.nodes import qos
+from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Report
+from vilp_ros.nodes.files import find_contract
+from vilp_ros.nodes.images import to_array
+from vilp_ros.nodes.lifecycle import ManagedNode
+from vilp_ros.nodes.messages import (
+    MessageError,
+    seconds,
+    to_joint_state,
+    to_pose,
+    to_stamp,
+    to_trajectory,
+    unpack_state,
+)
+from vilp_ros.nodes.parameters import CONTROLLER
+from vilp_ros.nodes.process import run
+from vilp_ros.nodes.robot_state import RobotState
+from vilp_ros.nodes.slot import Worker
+
+Array = NDArray[np.float64]
+
+
+class ControllerNode(ManagedNode):
+    """Executes plans by the clock, and holds whenever it has no right to move.
+
+    Holding is sending the last command again. It holds when the plan is used up, when plans or
+    observations stay away longer than the contract's `staleness_s` on a steady clock, and when the
+    limits refuse a command; it goes on by itself with the next plan. Each command that a plan made
+    is followed by `~/command_source`, stamped like the image which that plan came from.
+    """
+
+    def __init__(self) -> None:
+        self._worker: Worker[Image] | None = None
+        self._entities: list = []
+        super().__init__("controller", CONTROLLER)
+
+    def _setup(self) -> None:
+        from vilp_ros.nodes.bundle import load  # torch: only when weights are wanted
+
+        self._contract = contract = Contract.load(find_contract(self._settings.contract))
+        self._policy = load(self._settings, contract)
+        self._spec, self._kind = self._policy.spec, contract.action.kind
+        self._noise = self._policy.noise(self._settings.noise_seed)
+        rows, _, channels = self._spec.plan_shape
+        for _ in range(3):
+            self._policy.act(np.zeros((rows, channels), np.float32), self._noise)
+        self._timeline = ActionTimeline(
+            self._kind,
+            contract.control_period_s,
+            self._settings.n_action_steps or self._spec.n_action_steps,
+            self._settings.crossfade_s,
+            contract.action.latency_s,
+        )
+        self._limits = SafetyLimits(contract.limits, self._kind)
+        self._watchdog = Watchdog(dict.fromkeys(("plan", "observation"), contract.staleness_s))
+        self._age = AgeTracker()
+        self._enabled, self._executing = bool(self._settings.enabled), False
+        self._state: RobotState | None = None
+        self._refusal, self._refused_count = "", 0
+        self._holds, self._acted, self._max_step = 0, Counter[str](), 0.0
+        self._stop_moving("waiting for the first plan")
+        self._make_topics()
+
+    def _make_topics(self) -> None:
+        action, out = self._contract.action, self.create_lifecycle_publisher
+        if self._kind == "ee_pose":
+            self._arm = out(PoseStamped, action.pose_topic, qos.LATEST)
+        else:
+            self._arm = out(JointTrajectory, action.joint_topic, qos.LATEST)
+        self._gripper = out(JointState, action.gripper_topic, qos.LATEST)
+        self._source = out(Header, "~/command_source", qos.LATEST)
+        topics = (
+            (Image, "planner/plan", self._on_plan),
+            (JointState, "observation/state", self._on_state),
+        )
+        subscriptions = [self.create_subscription(*topic, qos.LATEST) for topic in topics]
+        enable = self.create_service(SetBool, "~/enable", self._on_enable)
+        self._entities = [
+            *(
+                (self.destroy_lifecycle_publisher, p)
+                for p in (self._arm, self._gripper, self._source)
+            ),
+            *((self.destroy_subscription, s) for s in subscriptions),
+            (self.destroy_service, enable),
+        ]
+
+    def _start(self) -> None:
+        self._worker = Worker("inverse dynamics", self._act, self._on_error)
+        self._timeline.clear(self._now_s())
+        self._stop_moving("waiting for the first plan")
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._last_tick_s = time.monotonic()
+        period_s = 1.0 / self._settings.command_rate_hz
+        self._timer = self.create_timer(period_s, self._tick, clock=steady)
+
+    def _hold(self) -> None:
+        self.destroy_timer(self._timer)
+        if self._worker is not None:
+            self._worker.stop()
+        self._worker = None
+
+    def _teardown(self) -> None:
+        for destroy, entity in self._entities:
+            destroy(entity)
+        self._entities = []
+        self._policy = None
+
+    def _on_plan(self, message: Image) -> None:
+        if self._worker is None:
+            return
+        rows, tokens, channels = self._spec.plan_shape
+        wanted = (rows, tokens, f"32FC{channels}", self._spec.name)
+        found = (message.height, message.width, message.encoding, message.header.frame_id)
+        if found != wanted:
+            self._refuse(
+                "plan is {}x{} {} of bundle '{}'".format(*found)
+                + ", this controller loaded {}x{} {} of '{}'".format(*wanted)
+                + ": give planner and controller one model"
+            )
+            return
+        self._worker.put(message)
+
+    def _on_state(self, message: JointState) -> None:
+        try:
+            self._state = unpack_state(message, self._contract.proprio.joint_names)
+        except MessageError as error:
+            self._refuse(f"observation/state: {error}")
+            return
+        self._watchdog.feed("observation")
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._timeline.clear(self._now_s())
+        self._enabled = request.data
+        self._stop_moving("waiting for the first plan" if request.data else "disabled")
+        response.success = True
+        response.message = "accepts plans from now on" if request.data else "holds, plans cleared"
+        return response
+
+    def _act(self, message: Image) -> None:
+        rows, _, channels = self._spec.plan_shape
+        actions = self._policy.act(to_array(message).reshape(rows, channels), self._noise)
+        outcome = self._timeline.submit(seconds(message.header.stamp), actions, self._now_s())
+        if isinstance(outcome, str):
+            self._refuse(outcome)
+        else:
+            self._refusal = ""
+            self._watchdog.feed("plan")
+
+    def _on_error(self, error: Exception) -> None:
+        self._refuse(f"{type(error).__name__}: {error}")
+
+    def _refuse(self, why: str) -> None:
+        self._refusal, self._refused_count = why, self._refused_count + 1
+        self.get_logger().warning(f"refused: {why}", throttle_duration_sec=1.0)
+
+    def _tick(self) -> None:
+        elapsed_s = time.monotonic() - self._last_tick_s
+        self._last_tick_s += elapsed_s
+        executing = bool(self.get_parameter("execute").value)
+        if executing and not self._executing:
+            self._command = None  # what was only imagined is no place to start from
+        self._executing = executing
+        if not self._enabled:
+            return
+        now_s, verdict = self._now_s(), self._watchdog.check()
+        sample = self._timeline.sample(now_s)
+        if verdict.holding or sample is None or sample.exhausted:
+            self._keep(verdict.reason or "the plan is used up and no newer one came")
+            return
+        try:
+            self._move(sample, elapsed_s)
+        except UnsafeCommandError as error:
+            self._keep(str(error))
+            return
+        self._age.add(now_s - sample.source_stamp_s)
+        if executing:
+            self._send()
+            self._source.publish(Header(stamp=to_stamp(sample.source_stamp_s)))
+
+    def _move(self, sample: Sample, elapsed_s: float) -> None:
+        assert self._state is not None  # the watchdog holds until an observation came
+        measured = self._state.as_action(self._kind)
+        command, acted = self._limits.clamp(sample.action, self._command, measured, elapsed_s)
+        if self._command is not None:
+            part = slice(0, 3) if self._kind == "ee_pose" else slice(0, 7)
+            step = float(np.linalg.norm(command[part] - self._command[part]))
+            self._max_step = max(self._max_step, step)
+        self._command, self._moving, self._reason = command, True, ""
+        self._acted.update(acted)
+        self._acting = acted
+
+    def _keep(self, why: str) -> None:
+        """Hold: the arm is told again what it was told last, if it was told anything."""
+        self._holds += self._moving
+        self._moving, self._acting = False, []
+        self._reason = "; ".join(filter(None, (why, self._refusal)))
+        if self._executing and self._command is not None:
+            self._send()
+
+    def _stop_moving(self, why: str) -> None:
+        """Forget the last command, so that the next one starts from where the arm is."""
+        self._command: Array | None = None
+        self._moving, self._reason, self._acting = False, why, []
+
+    def _send(self) -> None:
+        assert self._command is not None
+        stamp, arm = self.get_clock().now().to_msg(), self._command[:7]
+        if self._kind == "ee_pose":
+            header = Header(stamp=stamp, frame_id=self._contract.base_frame)
+            self._arm.publish(PoseStamped(header=header, pose=to_pose(arm)))
+        else:
+            ahead_s = 1.0 / self._settings.command_rate_hz
+            names = self._contract.proprio.joint_names
+            self._arm.publish(to_trajectory(names, arm, stamp, ahead_s))
+        self._gripper.publish(to_joint_state(["gripper_width"], self._command[7:], stamp))
+
+    def _now_s(self) -> float:
+        return self.get_clock().now().nanoseconds * 1e-9
+
+    def _report(self) -> Report:
+        age = self._age.ages()
+        values: dict[str, object] = {
+            "execute": self._executing,
+            "enabled": self._enabled,
+            "holding": not self._moving,
+            "hold_reason": self._reason,
+            "holds": self._holds,
+            "command_age_ms_p50": 1e3 * age.p50_s,
+            "command_age_ms_p99": 1e3 * age.p99_s,
+            "limits_acted": ", ".join(f"{name}: {n}" for name, n in sorted(self._acted.items())),
+            "max_step": self._max_step,
+            "plans_refused": self._refused_count,
+        }
+        if not self._enabled:
+            return Report(OK, "disabled", values)
+        if not self._moving:
+            return Report(ERROR, f"holding: {self._reason}", values)
+        if self._acting:
+            return Report(WARN, f"executing, limited by {', '.join(self._acting)}", values)
+        return Report(OK, "executing" if self._executing else "shadow: nothing is sent", values)
+
+
+def main() -> int:
+    """Entry point of the executable `controller_node`."""
+    return run(ControllerNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

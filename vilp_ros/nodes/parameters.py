@@ -1,0 +1,102 @@
+"""Every parameter of every node: default, unit, range, and whether it may change while running."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+
+MAX_INT = 2**31 - 1
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One declared parameter; units are in the name (`_s`, `_hz`, `_m`)."""
+
+    name: str
+    default: Value
+    description: str
+    low: float | None = None
+    high: float | None = None
+    read_only: bool = True
+
+
+CONTRACT = Parameter(
+    "contract",
+    "sim_panda",
+    "Robot contract: a YAML file, or the name of one in config/robots",
+)
+MODEL = Parameter("model", "ldp_lift", "Policy bundle: a folder, or the name of one in models")
+AUTOSTART = Parameter("autostart", True, "Configure and activate without being asked")
+DEVICE = Parameter("device", "auto", "Where the policy runs: auto, cpu, cuda, cuda:1 ...")
+ENGINE = Parameter("engine", "", "Inference engine: torch or openvino; empty: the bundle's choice")
+THREADS = Parameter("threads", 1, "CPU threads of the inference engine", 1, 64)
+
+SIM = (
+    CONTRACT,
+    Parameter("task", "lift", "Task to simulate: lift, lift_wide, can, square"),
+    Parameter("seed", 700_000, "Seed of the next reset", 0, MAX_INT, read_only=False),
+    Parameter("clock_hz", 100.0, "Rate of /clock while use_sim_time is true", 20.0, 1000.0),
+)
+OBSERVATION = (
+    CONTRACT,
+    Parameter("slop_s", 0.025, "Largest time between the parts of one observation", 0.0, 1.0),
+)
+PLANNER = (
+    CONTRACT,
+    MODEL,
+    AUTOSTART,
+    DEVICE,
+    ENGINE,
+    THREADS,
+    Parameter("sampler_steps", 0, "Denoising steps of a plan; 0: the bundle's choice", 0, 1000),
+    Parameter("plan_rate_hz", 0.0, "Most plans a second; 0: as fast as it can", 0.0, 1000.0, False),
+    Parameter("noise_seed", 0, "Sampling noise of the first episode; next: +1", 0, MAX_INT),
+    Parameter(
+        "preview_rate_hz", 20.0, "Most strips and paths a second; 0: none", 0.0, 100.0, False
+    ),
+)
+CONTROLLER = (
+    CONTRACT,
+    MODEL,
+    AUTOSTART,
+    DEVICE,
+    ENGINE,
+    THREADS,
+    Parameter("execute", True, "Publish commands; false does everything but that", read_only=False),
+    Parameter("enabled", True, "Accept plans from the start, without a call of ~/enable"),
+    Parameter("command_rate_hz", 50.0, "Rate of the commands", 1.0, 1000.0),
+    Parameter("n_action_steps", 0, "Actions executed per plan; 0: the bundle's choice", 0, 1000),
+    Parameter("crossfade_s", 0.1, "Blend from the old plan to the new", 0.0, 2.0),
+    Parameter("noise_seed", 0, "Sampling noise of the inverse dynamics", 0, MAX_INT),
+)
+
+
+def _descriptor(parameter: Parameter) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(
+        name=parameter.name, description=parameter.description, read_only=parameter.read_only
+    )
+    if parameter.low is not None and parameter.high is not None:
+        if isinstance(parameter.default, int):
+            span = IntegerRange(from_value=int(parameter.low), to_value=int(parameter.high))
+            descriptor.integer_range = [span]
+        else:
+            limits = FloatingPointRange(from_value=parameter.low, to_value=parameter.high)
+            descriptor.floating_point_range = [limits]
+    return descriptor
+
+
+def declare(node: Node, table: Sequence[Parameter]) -> SimpleNamespace:
+    """Declare a table on a node.
+
+    Returns:
+        The values found, as attributes; those that may change while running must be read from the
+        node again.
+    """
+    return SimpleNamespace(
+        **{p.name: node.declare_parameter(p.name, p.default, _descriptor(p)).value for p in table}
+    )

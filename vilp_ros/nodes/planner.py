@@ -1,0 +1,236 @@
+"""Camera images to latent plans, as fast as the machine can or as the user wants."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import NamedTuple
+
+import numpy as np
+from nav_msgs.msg import Path
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import Trigger
+from visualization_msgs.msg import MarkerArray
+
+from vilp_ros.contract import Contract
+from vilp_ros.control.age import AgeTracker
+from vilp_ros.nodes import qos
+from vilp_ros.nodes.diagnostics import ERROR, OK, Rate, Report
+from vilp_ros.nodes.files import find_contract
+from vilp_ros.nodes.freshness import Freshness
+from vilp_ros.nodes.images import ImageError, to_array, to_message
+from vilp_ros.nodes.lifecycle import ManagedNode
+from vilp_ros.nodes.messages import (
+    MessageError,
+    seconds,
+    to_markers,
+    to_path,
+    to_stamp,
+    unpack_state,
+)
+from vilp_ros.nodes.parameters import PLANNER
+from vilp_ros.nodes.process import run
+from vilp_ros.nodes.robot_state import RobotState, blend_state
+from vilp_ros.nodes.slot import Worker
+from vilp_ros.nodes.synchroniser import Track
+
+PREVIEW_NICE = 10
+
+
+class Observation(NamedTuple):
+    """What one plan is made from."""
+
+    stamp_s: float
+    views: Image
+    state: RobotState
+    previous: RobotState | None
+
+
+class PlannerNode(ManagedNode):
+    """Plans from the newest observation in its own thread; shows the plan from another one.
+
+    Publishes `~/plan` (32FC<channels>, rows x tokens) with the stamp of the observation. What is
+    only for the eye (`~/predicted_frames`, `~/plan_path`, `~/plan_markers`) is made while somebody
+    subscribes, in a thread of lower priority that takes the newest plan and drops the others.
+    """
+
+    def __init__(self) -> None:
+        self._planner: Worker[Observation] | None = None
+        self._preview: Worker[tuple[float, NDArray]] | None = None
+        self._inputs: list = []
+        super().__init__("planner", PLANNER)
+
+    def _setup(self) -> None:
+        from vilp_ros.nodes.bundle import load  # torch: only when weights are wanted
+
+        self._contract = Contract.load(find_contract(self._settings.contract))
+        steps = self._settings.sampler_steps or None
+        self._policy = load(self._settings, self._contract, steps)
+        self._spec = self._policy.spec
+        self._rows = [list(self._contract.views).index(view) for view in self._spec.views]
+        self._seed = int(self._settings.noise_seed)
+        self._noise = self._policy.noise(self._seed)
+        self._warm_up()
+        self._past: Track[RobotState] = Track(blend_state)
+        self._views: Image | None = None
+        self._freshness = Freshness(["observation"], self._contract.staleness_s)
+        self._age, self._cost, self._rate = AgeTracker(), AgeTracker(), Rate()
+        self._error = ""
+        self._plan_topic = self.create_lifecycle_publisher(Image, "~/plan", qos.LATEST)
+        self._strip = self.create_lifecycle_publisher(Image, "~/predicted_frames", qos.LATEST)
+        self._path = self.create_lifecycle_publisher(Path, "~/plan_path", qos.LATEST)
+        self._markers = self.create_lifecycle_publisher(MarkerArray, "~/plan_markers", qos.LATEST)
+        self._inputs = [
+            self.create_subscription(Image, "observation/views", self._on_views, qos.LATEST),
+            self.create_subscription(JointState, "observation/state", self._on_state, qos.LATEST),
+        ]
+        self._service = self.create_service(Trigger, "~/new_episode", self._on_new_episode)
+
+    def _warm_up(self) -> None:
+        views = self._spec.views
+        images = np.zeros((len(views), *next(iter(views.values())), 3), np.uint8)
+        home = RobotState(np.array([0.4, 0, 0.3, 1, 0, 0, 0]), 0.08, np.zeros(7)).proprio
+        for _ in range(3):
+            plan = self._policy.plan(self._policy.encode(images, home, home), self._noise)
+            self._policy.decode(plan)
+
+    def _start(self) -> None:
+        self._preview = Worker(
+            "preview",
+            self._show,
+            self._on_error,
+            period_s=lambda: 1.0 / max(self.get_parameter("preview_rate_hz").value, 1e-3),
+            nice=PREVIEW_NICE,
+        )
+        self._planner = Worker("planner", self._plan, self._on_error, period_s=self._plan_period_s)
+
+    def _hold(self) -> None:
+        for worker in (self._planner, self._preview):
+            if worker is not None:
+                worker.stop()
+        self._planner = self._preview = None
+
+    def _teardown(self) -> None:
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        if self._inputs:
+            self.destroy_service(self._service)
+            for topic in (self._plan_topic, self._strip, self._path, self._markers):
+                self.destroy_lifecycle_publisher(topic)
+        self._inputs = []
+        self._policy = None
+
+    def _plan_period_s(self) -> float:
+        rate = self.get_parameter("plan_rate_hz").value
+        return 1.0 / rate if rate > 0 else 0.0
+
+    def _on_views(self, message: Image) -> None:
+        self._views = message
+        self._pair()
+
+    def _on_state(self, message: JointState) -> None:
+        try:
+            state = unpack_state(message, self._contract.proprio.joint_names)
+        except MessageError as error:
+            self._freshness.refused("observation", str(error))
+            return
+        self._past.add(seconds(message.header.stamp), state)
+        self._pair()
+
+    def _pair(self) -> None:
+        """Hand on the newest views with the state of the same stamp and of one period before."""
+        if self._views is None or self._planner is None:
+            return
+        stamp_s = seconds(self._views.header.stamp)
+        present = self._past.at(stamp_s, 0.0)
+        if present is None:
+            return
+        views, self._views = self._views, None
+        self._freshness.good("observation", self._now_s() - stamp_s)
+        # One and a half periods bridge a dropped observation: the state is then interpolated.
+        period_s = self._contract.control_period_s
+        before = self._past.at(stamp_s - period_s, 1.5 * period_s)
+        previous = before[1] if before else None
+        self._planner.put(Observation(stamp_s, views, present[1], previous))
+
+    def _plan(self, observation: Observation) -> None:
+        began = time.monotonic()
+        proprio = observation.state.proprio
+        before = observation.previous.proprio if observation.previous else None
+        state = self._policy.encode(self._images(observation.views), proprio, before)
+        plan = self._policy.plan(state, self._noise)
+        rows, tokens, channels = self._spec.plan_shape
+        grid = np.asarray(plan, np.float32).reshape(rows, tokens, channels)
+        stamp = to_stamp(observation.stamp_s)
+        self._plan_topic.publish(to_message(grid, f"32FC{channels}", stamp, self._spec.name))
+        self._cost.add(time.monotonic() - began)
+        self._age.add(self._now_s() - observation.stamp_s)
+        self._rate.tick()
+        self._error = ""
+        if self._preview is not None:
+            self._preview.put((observation.stamp_s, plan))
+
+    def _images(self, message: Image) -> NDArray[np.uint8]:
+        count = len(self._contract.views)
+        height, width = next(iter(self._spec.views.values()))
+        if (message.height, message.width, message.encoding) != (count * height, width, "rgb8"):
+            raise ImageError(
+                f"observation/views is {message.height}x{message.width} {message.encoding}, the "
+                f"contract makes it {count * height}x{width} rgb8: give both nodes one contract"
+            )
+        return to_array(message).reshape(count, height, width, 3)[self._rows]
+
+    def _show(self, item: tuple[float, NDArray]) -> None:
+        stamp_s, plan = item
+        if self.get_parameter("preview_rate_hz").value <= 0:
+            return
+        if self._strip.get_subscription_count():
+            frames = self._policy.decode(plan)  # (T, V, H, W, 3) -> V rows, T columns
+            t, v, h, w, _ = frames.shape
+            strip = frames.transpose(1, 2, 0, 3, 4).reshape(v * h, t * w, 3)
+            self._strip.publish(to_message(strip, "rgb8", to_stamp(stamp_s)))
+        if self._path.get_subscription_count() or self._markers.get_subscription_count():
+            poses, widths = self._policy.ee_path(plan)
+            base, period_s = self._contract.base_frame, self._contract.control_period_s
+            self._path.publish(to_path(poses, stamp_s, period_s, base))
+            self._markers.publish(to_markers(poses, widths, to_stamp(stamp_s), base))
+
+    def _on_error(self, error: Exception) -> None:
+        self._error = f"{type(error).__name__}: {error}"
+        self.get_logger().error(self._error, throttle_duration_sec=1.0)
+
+    def _on_new_episode(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._seed += 1
+        self._noise = self._policy.noise(self._seed)
+        self._past.clear()
+        response.success, response.message = True, f"sampling noise {self._seed}"
+        return response
+
+    def _now_s(self) -> float:
+        return self.get_clock().now().nanoseconds * 1e-9
+
+    def _report(self) -> Report:
+        age, cost = self._age.ages(), self._cost.ages()
+        values: dict[str, object] = {
+            "bundle": self._spec.name,
+            "plan_rate_hz": self._rate.hz,
+            "plan_ms_p50": 1e3 * cost.p50_s,
+            "plan_ms_p99": 1e3 * cost.p99_s,
+            "plan_age_ms_p50": 1e3 * age.p50_s,
+            "plan_age_ms_p99": 1e3 * age.p99_s,
+            "observations_skipped": self._planner.replaced if self._planner else 0,
+        }
+        complaints = [self._error] if self._error else self._freshness.complaints()
+        if complaints:
+            return Report(ERROR, complaints[0], values)
+        return Report(OK, "planning", values)
+
+
+def main() -> int:
+    """Entry point of the executable `planner_node`."""
+    return run(PlannerNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Run one node as a process that always ends cleanly."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+import rclpy
+from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from vilp_ros.errors import VilpError
+
+
+class Closable(Protocol):
+    """What a node of this package offers beside rclpy's own: `exit_code` and `close`."""
+
+    exit_code: int | None
+
+    def close(self) -> None:
+        """Stop and join every thread of the node."""
+
+
+def _executor() -> Executor:
+    try:
+        from rclpy.experimental import EventsExecutor  # half the CPU per message
+    except ImportError:
+        return SingleThreadedExecutor()
+    return EventsExecutor()
+
+
+def run(factory: Callable[[], Node]) -> int:
+    """Spin the node that `factory` makes until a signal or its own `exit_code`.
+
+    Signals are taken by an event and not by rclpy: launch and a terminal both send SIGINT, the
+    second one would interrupt the shutdown, and a process that exits with a thread of its own still
+    spinning aborts.
+
+    Returns:
+        Exit code: 0 after SIGINT or SIGTERM, 2 if the node cannot be made, else its `exit_code`.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    node, executor = None, _executor()
+    try:
+        node = factory()
+        executor.add_node(node)
+        while not stop.is_set() and node.exit_code is None:
+            executor.spin_once(timeout_sec=0.1)
+        return node.exit_code or 0
+    except VilpError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return 2
+    finally:
+        if node is not None:
+            node.close()
+            executor.remove_node(node)
+            node.destroy_node()
+        executor.shutdown()
+        rclpy.try_shutdown()

@@ -1,0 +1,24 @@
+"""Quality of service, in one place."""
+
+from __future__ import annotations
+
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from vilp_ros.contract import View
+
+LATEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+"""Commands, observations, plans: only the newest counts, but that one must arrive."""
+
+SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Images that a driver publishes: better lost than late."""
+
+STATE_OUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+"""Robot state as a driver publishes it, so that any subscriber matches."""
+
+STATE_IN = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Robot state as we read it: matches reliable and best effort drivers alike."""
+
+
+def camera(view: View) -> QoSProfile:
+    """Profile with which the contract wants a view to be read."""
+    return QoSProfile(depth=view.depth, reliability=ReliabilityPolicy[view.reliability.upper()])

@@ -1,0 +1,264 @@
+"""The simulated arm and its cameras, on the topics of a real one, in real time."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from vilp_ros.contract import Contract
+from vilp_ros.errors import VilpError
+from vilp_ros.nodes import qos
+from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Report
+from vilp_ros.nodes.files import find_contract
+from vilp_ros.nodes.images import to_message
+from vilp_ros.nodes.messages import (
+    MessageError,
+    from_pose,
+    joints_by_name,
+    seconds,
+    to_camera_info,
+    to_joint_state,
+    to_pose,
+    to_stamp,
+)
+from vilp_ros.nodes.pacer import Pacer
+from vilp_ros.nodes.parameters import SIM, declare
+from vilp_ros.nodes.process import run
+from vilp_ros.nodes.target import Target
+from vilp_ros.sim.env import CONTROL_PERIOD_S, Observation, SimEnv
+
+RESET_TIMEOUT_S = 60.0
+
+
+@dataclass
+class _Reset:
+    seed: int
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class SimNode(Node):
+    """Steps `SimEnv` on a steady schedule in a thread of its own; callbacks only leave messages.
+
+    A period is simulated ahead with the target in force when it begins, and its pictures and state
+    are published, stamped, when it ends. So commands act causally, and rendering time is hidden
+    like the exposure and readout of a camera that stamps well.
+
+    With `use_sim_time` the stamps count simulated seconds and /clock carries them; without, they
+    are system time, so that ages measured against them are real.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("sim")
+        self.exit_code: int | None = None
+        self._settings = declare(self, SIM)
+        self._own_clock = bool(self.get_parameter("use_sim_time").value)
+        self._contract = contract = Contract.load(find_contract(self._settings.contract))
+        if contract.control_period_s != CONTROL_PERIOD_S:
+            raise VilpError(
+                f"contract {contract.robot} has control_period_s {contract.control_period_s}; "
+                f"the simulator runs at {CONTROL_PERIOD_S}"
+            )
+        sizes = {(view.height, view.width) for view in contract.views.values()}
+        if len(sizes) > 1:
+            raise VilpError(f"the simulator renders views of one size; the contract has {sizes}")
+        self._size = sizes.pop()
+        self._target = Target()
+        self._refused = ""
+        self._report = Report(WARN, "building the simulation")
+        self._episode, self._seed, self._step = 0, int(self._settings.seed), 0
+        self._sim_s = 0.0
+        self._reset: _Reset | None = None
+        self._stopped = threading.Event()
+        self._make_topics()
+        self._diagnostics = Diagnostics(self, lambda: self._report, contract.robot)
+        self._thread = threading.Thread(target=self._run, name="simulation")
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the simulation thread."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _make_topics(self) -> None:
+        proprio, action, views = self._contract.proprio, self._contract.action, self._contract.views
+        self._images, self._infos = {}, {}
+        for name, view in views.items():
+            self._images[name] = self.create_publisher(Image, view.topic, qos.SENSOR)
+            self._infos[name] = self.create_publisher(CameraInfo, view.info_topic, qos.SENSOR)
+        out = qos.STATE_OUT
+        self._joints = self.create_publisher(JointState, proprio.joint_state_topic, out)
+        self._ee_pose = self.create_publisher(PoseStamped, proprio.ee_pose_topic, out)
+        self._gripper = self.create_publisher(JointState, proprio.gripper_topic, out)
+        self._status = self.create_publisher(DiagnosticStatus, "~/status", out)
+        # Absolute: every node of the graph, in whatever namespace, takes its time from this topic.
+        self._clock_topic = self.create_publisher(Clock, "/clock", qos.SENSOR)
+        if action.kind == "ee_pose":
+            self.create_subscription(PoseStamped, action.pose_topic, self._on_pose, qos.LATEST)
+        else:
+            self.create_subscription(
+                JointTrajectory, action.joint_topic, self._on_trajectory, qos.LATEST
+            )
+        self.create_subscription(JointState, action.gripper_topic, self._on_gripper, qos.LATEST)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        base = self._contract.base_frame
+        if message.header.frame_id != base:
+            self._refused = f"target refused: frame '{message.header.frame_id}', not '{base}'"
+            return
+        stamp = seconds(message.header.stamp)
+        self._refused = self._target.move_arm(stamp, from_pose(message.pose)) or ""
+
+    def _on_trajectory(self, message: JointTrajectory) -> None:
+        try:
+            names = self._contract.proprio.joint_names
+            joints = joints_by_name(message, message.points[-1].positions, names)
+            self._refused = self._target.move_arm(seconds(message.header.stamp), joints) or ""
+        except (MessageError, IndexError) as error:
+            self._refused = f"target refused: {error}"
+
+    def _on_gripper(self, message: JointState) -> None:
+        if not message.position:
+            self._refused = "gripper target refused: no position"
+            return
+        stamp = seconds(message.header.stamp)
+        self._refused = self._target.move_gripper(stamp, message.position[0]) or ""
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        reset = _Reset(int(self.get_parameter("seed").value))
+        self._reset = reset
+        response.success = reset.done.wait(RESET_TIMEOUT_S)
+        response.message = f"episode {self._episode}, seed {reset.seed}"
+        if not response.success:
+            response.message = f"the simulation did not reset within {RESET_TIMEOUT_S:.0f} s"
+        return response
+
+    def _run(self) -> None:
+        try:
+            with self._build() as env:
+                self._simulate(env)
+        except VilpError as error:
+            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            self.exit_code = 2
+        except BaseException:
+            self.exit_code = 1
+            raise
+        finally:
+            self._stopped.set()
+
+    def _build(self) -> SimEnv:
+        return SimEnv(
+            self._settings.task,
+            views=tuple(self._contract.views),
+            size=self._size,
+            action_kind=self._contract.action.kind,
+        )
+
+    def _simulate(self, env: SimEnv) -> None:
+        self._intrinsics = {view: env.intrinsics(view) for view in env.views}
+        self._reset = self._reset or _Reset(self._seed)
+        pacer = Pacer(CONTROL_PERIOD_S, self._sleep)
+        while not self._stopped.is_set():
+            reset, self._reset = self._reset, None
+            if reset is not None:
+                observation = env.reset(reset.seed)
+                self._episode, self._seed, self._step = self._episode + 1, reset.seed, 0
+                arm = observation.ee_pose
+                if env.action_kind == "joint_position":
+                    arm = observation.joint_position
+                self._target.reset(arm, observation.gripper_width, self._now_s())
+                pacer.restart()
+                reset.done.set()
+            else:
+                observation = env.step(self._target.action())
+                self._step += 1
+            success = env.success()
+            pacer.wait()
+            self._sim_s += CONTROL_PERIOD_S
+            self._publish(env, observation, success, pacer.real_time_factor)
+
+    def _now_s(self) -> float:
+        return self._sim_s if self._own_clock else time.time()
+
+    def _sleep(self, duration_s: float) -> None:
+        if not self._own_clock:
+            self._stopped.wait(duration_s)
+            return
+        tick, start = 1.0 / self._settings.clock_hz, time.monotonic()
+        while (left := start + duration_s - time.monotonic()) > 0:
+            between = max(0.0, CONTROL_PERIOD_S - left)
+            self._clock_topic.publish(Clock(clock=to_stamp(self._sim_s + between)))
+            if self._stopped.wait(min(tick, left)):
+                return
+
+    def _publish(self, env: SimEnv, observation: Observation, success: bool, factor: float) -> None:
+        stamp = to_stamp(self._now_s())
+        self._clock_topic.publish(Clock(clock=stamp))
+        self._publish_state(observation, stamp)
+        for view, image in observation.images.items():
+            frame = f"{view}_optical_frame"
+            self._images[view].publish(self._encode(view, image, stamp, frame))
+            info = to_camera_info(*self._size, self._intrinsics[view], stamp, frame)
+            self._infos[view].publish(info)
+        values = {
+            "task": env.task,
+            "seed": self._seed,
+            "episode": self._episode,
+            "step": self._step,
+            "success": success,
+            "real_time_factor": factor,
+        }
+        self._report = self._judge(factor, values)
+        status = Report(OK, "success" if success else "running", values)
+        self._status.publish(status.to_message("sim", self._contract.robot))
+
+    def _encode(self, view: str, image: np.ndarray, stamp: Time, frame: str) -> Image:
+        encoding = self._contract.views[view].encoding
+        if encoding == "bgr8":
+            image = image[..., ::-1]
+        elif encoding != "rgb8":
+            raise VilpError(f"the simulator publishes rgb8 or bgr8; the contract wants {encoding}")
+        return to_message(image, encoding, stamp, frame)
+
+    def _publish_state(self, observation: Observation, stamp: Time) -> None:
+        self._joints.publish(
+            to_joint_state(
+                self._contract.proprio.joint_names,
+                observation.joint_position,
+                stamp,
+                observation.joint_velocity,
+            )
+        )
+        header = Header(stamp=stamp, frame_id=self._contract.base_frame)
+        self._ee_pose.publish(PoseStamped(header=header, pose=to_pose(observation.ee_pose)))
+        width = np.array([observation.gripper_width])
+        self._gripper.publish(to_joint_state(["gripper_width"], width, stamp))
+
+    def _judge(self, factor: float, values: dict[str, object]) -> Report:
+        if self._refused:
+            return Report(ERROR, self._refused, values)
+        if factor < 0.95:
+            return Report(WARN, f"slower than real time: factor {factor:.2f}", values)
+        return Report(OK, "running", values)
+
+
+def main() -> int:
+    """Entry point of the executable `sim_node`."""
+    return run(SimNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

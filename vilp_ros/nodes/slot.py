@@ -1,0 +1,97 @@
+"""Hand the newest value from callbacks to a thread that does the slow work."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class LatestSlot(Generic[T]):
+    """Room for one value: a newer one replaces it, a taker empties it, nobody queues."""
+
+    def __init__(self) -> None:
+        self._filled = threading.Condition()
+        self._value: T | None = None
+        self._closed = False
+        self.replaced = 0
+
+    def put(self, value: T) -> None:
+        """Store `value`; one that nobody took is dropped and counted in `replaced`."""
+        with self._filled:
+            self.replaced += self._value is not None
+            self._value = value
+            self._filled.notify()
+
+    def take(self) -> T | None:
+        """Wait for a value and remove it; None once the slot is closed."""
+        with self._filled:
+            self._filled.wait_for(lambda: self._closed or self._value is not None)
+            value, self._value = (None if self._closed else self._value), None
+            return value
+
+    def close(self) -> None:
+        """Wake every taker with None, now and from now on."""
+        with self._filled:
+            self._closed = True
+            self._filled.notify_all()
+
+
+class Worker(Generic[T]):
+    """A thread that runs `job` on the newest value only.
+
+    An exception of the job goes to `on_error` and the thread goes on: one bad value must not end
+    the robot's planning.
+
+    Args:
+        name: Thread name, as debuggers show it.
+        job: Called with each value that was taken.
+        on_error: Called with what `job` raised.
+        period_s: Least time between two starts of the job, asked before each; 0 for none.
+        nice: Added to the thread's nice value, so that work for the eye yields to work for the arm.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        job: Callable[[T], None],
+        on_error: Callable[[Exception], None],
+        *,
+        period_s: Callable[[], float] = lambda: 0.0,
+        nice: int = 0,
+    ) -> None:
+        self._job, self._on_error, self._period_s, self._nice = job, on_error, period_s, nice
+        self._slot: LatestSlot[T] = LatestSlot()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def replaced(self) -> int:
+        """Values that a newer one replaced before the job could start."""
+        return self._slot.replaced
+
+    def put(self, value: T) -> None:
+        """Make `value` the next one to work on."""
+        self._slot.put(value)
+
+    def stop(self) -> None:
+        """End the thread after the job in hand, and wait for that."""
+        self._stopped.set()
+        self._slot.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        if self._nice:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._nice)  # Linux: threads
+        while (value := self._slot.take()) is not None:
+            started = time.monotonic()
+            try:
+                self._job(value)
+            except Exception as error:
+                self._on_error(error)
+            self._stopped.wait(max(0.0, started + self._period_s() - time.monotonic()))
