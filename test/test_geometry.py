@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
@@ -19,6 +19,7 @@ def same_rotation(a, b, tolerance=1e-7):
     return np.all(geo.quat_angle(a, b) < tolerance)
 
 
+@settings(deadline=None)
 @given(quats)
 def test_matrix_agrees_with_scipy_and_returns(quat):
     matrix = geo.quat_to_matrix(quat)
@@ -34,6 +35,7 @@ def test_half_turns_survive_the_matrix():
         assert same_rotation(geo.matrix_to_quat(geo.quat_to_matrix(half_turn)), half_turn)
 
 
+@settings(deadline=None)
 @given(quats, quats)
 def test_product_agrees_with_scipy(a, b):
     expected = Rotation.from_quat(a) * Rotation.from_quat(b)
@@ -43,11 +45,13 @@ def test_product_agrees_with_scipy(a, b):
     np.testing.assert_allclose(geo.quat_angle(a, -b), geo.quat_angle(a, b), atol=1e-9)
 
 
+@settings(deadline=None)
 @given(quats)
 def test_inverse_undoes(quat):
     assert same_rotation(geo.quat_multiply(geo.quat_inverse(quat), quat), [0, 0, 0, 1])
 
 
+@settings(deadline=None)
 @given(vectors)
 def test_rotvec_agrees_with_scipy(rotvec):
     quat = geo.rotvec_to_quat(rotvec)
@@ -62,6 +66,7 @@ def test_tiny_rotvec_is_not_lost():
     np.testing.assert_allclose(geo.quat_to_rotvec(geo.rotvec_to_quat(tiny)), tiny, rtol=1e-6)
 
 
+@settings(deadline=None)
 @given(quats, quats, st.floats(0, 1))
 def test_slerp_goes_the_short_way_at_constant_speed(a, b, u):
     middle = geo.slerp(a, b, u)
@@ -73,6 +78,7 @@ def test_slerp_goes_the_short_way_at_constant_speed(a, b, u):
     assert np.dot(middle, a) >= -1e-9, "stays in the half-sphere of the first"
 
 
+@settings(deadline=None)
 @given(quats, st.floats(0.1, 3), st.floats(0.1, 3))
 def test_rot6d_ignores_lengths_and_returns(quat, p, q):
     rot6d = geo.quat_to_rot6d(quat)
@@ -82,12 +88,14 @@ def test_rot6d_ignores_lengths_and_returns(quat, p, q):
     assert same_rotation(geo.rot6d_to_quat(skewed), quat)
 
 
+@settings(deadline=None)
 @given(st.floats(-np.pi, np.pi))
 def test_yaw_turns_x_in_the_plane(yaw):
     x_axis = geo.quat_to_matrix(geo.yaw_quat(yaw))[:, 0]
     np.testing.assert_allclose(x_axis, [np.cos(yaw), np.sin(yaw), 0], atol=1e-12)
 
 
+@settings(deadline=None)
 @given(vectors, quats, st.floats(0, 0.08))
 def test_proprio_round_trip(position, quat, width):
     proprio = geo.ee_proprio(np.r_[position, quat], width)

@@ -80,7 +80,13 @@ class SafetyLimits:
 
         change = difference(self._kind, start, wanted)
         change, slowed = self._slowed(change, min(dt_s, MAX_STEP_S))
-        return moved(self._kind, start, change), acted + slowed
+        command = moved(self._kind, start, change)
+        # Rounding must not lead out either; a start outside may still be on its way in.
+        low = np.minimum(self._low, start[self._bounded])
+        high = np.maximum(self._high, start[self._bounded])
+        command[self._bounded] = np.clip(command[self._bounded], low, high)
+        command[7] = wanted[7]
+        return command, acted + slowed
 
     def _checked(self, name: str, action: ArrayLike) -> Array:
         action = np.array(action, dtype=np.float64)

@@ -131,7 +131,7 @@ class ActionTimeline:
                 # Against where the new plan would have been at the last sample, not now: a plan
                 # that continues the old one then differs by nothing.
                 self._fade = difference(self._kind, self._at(self._last_s), self._last.action)
-                self._fade_from_s = now_s
+                self._fade_from_s = self._last_s
             return Accepted(stamp_s, now_s - stamp_s)
 
     def sample(self, now_s: float) -> Sample | None:
