@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from functools import lru_cache
 from typing import Any
@@ -31,12 +32,20 @@ def _bridge() -> Any:
     return CvBridge()
 
 
+_PLAIN = re.compile(r"(8|16|32|64)(U|S|F)C(\d+)")
+_KINDS = {"U": "uint", "S": "int", "F": "float"}
+
+
 @lru_cache(maxsize=32)
 def _layout(encoding: str) -> tuple[np.dtype[Any], int]:
+    """Type and channels of an encoding; cv_bridge from PyPI counts channels only to four."""
+    if plain := _PLAIN.fullmatch(encoding):
+        bits, kind, channels = plain.groups()
+        return np.dtype(_KINDS[kind] + bits), int(channels)
     try:
         dtype, channels = _bridge().encoding_to_dtype_with_channels(encoding)
-    except TypeError as error:  # CvBridgeError
-        raise ImageError(f"unknown image encoding '{encoding}' ({error})") from error
+    except (TypeError, KeyError) as error:  # CvBridgeError is a TypeError
+        raise ImageError(f"unknown image encoding '{encoding}'") from error
     return np.dtype(dtype), int(channels)
 
 

@@ -38,7 +38,8 @@ THREADS = Parameter("threads", 1, "CPU threads of the inference engine", 1, 64)
 
 SIM = (
     CONTRACT,
-    Parameter("task", "lift", "Task to simulate: lift, lift_wide, can, square"),
+    MODEL,
+    Parameter("task", "", "lift, lift_wide, can or square; empty: the task of the model"),
     Parameter("seed", 700_000, "Seed of the next reset", 0, MAX_INT, read_only=False),
     Parameter("clock_hz", 100.0, "Rate of /clock while use_sim_time is true", 20.0, 1000.0),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from visualization_msgs.msg import MarkerArray
 
 from vilp_ros.contract import Contract
 from vilp_ros.control.age import AgeTracker
+from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR, OK, Rate, Report
 from vilp_ros.nodes.files import find_contract
@@ -198,7 +200,8 @@ class PlannerNode(ManagedNode):
 
     def _on_error(self, error: Exception) -> None:
         self._error = f"{type(error).__name__}: {error}"
-        self.get_logger().error(self._error, throttle_duration_sec=1.0)
+        text = self._error if isinstance(error, VilpError) else traceback.format_exc()
+        self.get_logger().error(text, throttle_duration_sec=1.0)
 
     def _on_new_episode(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._seed += 1

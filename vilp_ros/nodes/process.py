@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from vilp_ros.errors import VilpError
+from vilp_ros.nodes.supervisor import SUPERVISOR
 
 
 class Closable(Protocol):
@@ -31,6 +33,12 @@ def _executor() -> Executor:
     except ImportError:
         return SingleThreadedExecutor()
     return EventsExecutor()
+
+
+def _orphaned() -> bool:
+    """Whether the supervisor that started this process is gone: nobody could stop the arm."""
+    supervisor = os.environ.get(SUPERVISOR)
+    return supervisor is not None and os.getppid() != int(supervisor)
 
 
 def run(factory: Callable[[], Node]) -> int:
@@ -51,7 +59,7 @@ def run(factory: Callable[[], Node]) -> int:
     try:
         node = factory()
         executor.add_node(node)
-        while not stop.is_set() and node.exit_code is None:
+        while not stop.is_set() and node.exit_code is None and not _orphaned():
             executor.spin_once(timeout_sec=0.1)
         return node.exit_code or 0
     except VilpError as error:

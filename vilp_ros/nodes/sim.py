@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 import numpy as np
+import yaml
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
@@ -22,7 +23,7 @@ from vilp_ros.contract import Contract
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Report
-from vilp_ros.nodes.files import find_contract
+from vilp_ros.nodes.files import find_contract, find_model
 from vilp_ros.nodes.images import to_message
 from vilp_ros.nodes.messages import (
     MessageError,
@@ -160,8 +161,13 @@ class SimNode(Node):
             self._stopped.set()
 
     def _build(self) -> SimEnv:
+        task = self._settings.task
+        if not task:  # not through vilp_ros.policy: a simulator has no use for torch
+            task = yaml.safe_load((find_model(self._settings.model) / "policy.yaml").read_text())[
+                "task"
+            ]
         return SimEnv(
-            self._settings.task,
+            task,
             views=tuple(self._contract.views),
             size=self._size,
             action_kind=self._contract.action.kind,

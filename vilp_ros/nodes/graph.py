@@ -1,0 +1,223 @@
+"""The node table as data: `vilp up` starts it as processes, the launch file as launch_ros actions.
+
+Needs neither rclpy nor launch, so both show the same arguments wherever they run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from vilp_ros.contract import Contract
+from vilp_ros.errors import VilpError
+from vilp_ros.nodes.files import find, find_contract, find_model
+
+BOOL = ("true", "false")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One launch argument: text, as both front ends take it; its kind is that of `default`."""
+
+    name: str
+    default: bool | int | str
+    description: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The default as it is typed."""
+        return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
+
+    def parse(self, text: str) -> bool | int | str:
+        """Value of what was typed.
+
+        Raises:
+            VilpError: It is of another kind, or none of the choices.
+        """
+        choices = BOOL if isinstance(self.default, bool) else self.choices
+        if choices and text not in choices:
+            raise VilpError(f"{self.name}:={text}: choose from {', '.join(choices)}")
+        if isinstance(self.default, bool):
+            return text == "true"
+        try:
+            return type(self.default)(text)
+        except ValueError:
+            raise VilpError(f"{self.name}:={text}: expected a whole number") from None
+
+
+ARGUMENTS = (
+    Argument("namespace", "", "Prefix of every node and topic name (only /clock stays)"),
+    Argument("model", "ldp_lift", "Policy bundle: a folder, or a name in models/"),
+    Argument("contract", "sim_panda", "Robot contract: a file, or a name in config/robots/"),
+    Argument("sim", True, "Start the simulated arm; false: other nodes serve the contract"),
+    Argument("task", "", "Task to simulate: lift, lift_wide, can, square; empty: the model's own"),
+    Argument("seed", 700_000, "Seed of the simulated scene"),
+    Argument("execute", True, "Send commands; false: shadow mode, everything runs but the arm"),
+    Argument("enabled", True, "Execute plans from the start; false: wait for controller/enable"),
+    Argument("device", "auto", "Where the policy runs: auto (CUDA where there is one), cpu, cuda"),
+    Argument("engine", "", "Inference engine: torch, openvino; empty: the bundle's choice"),
+    Argument("autostart", True, "Configure and activate planner and controller"),
+    Argument("params_file", "franka_lift", "Node parameters: a file, or a name in config/nodes/"),
+    Argument("use_sim_time", False, "Time from the simulator's /clock instead of the system clock"),
+    Argument("use_rviz", False, "Start rviz2 beside the nodes"),
+    Argument("rviz_config", "franka_lift", "What rviz2 shows: a file, or a name in rviz/"),
+    Argument("record", "", "Record the topics with `ros2 bag` into this new folder; empty: do not"),
+    Argument("use_respawn", False, "Start a node again when it dies, instead of ending all"),
+    Argument(
+        "log_level",
+        "info",
+        "Least severity that the nodes log",
+        ("debug", "info", "warn", "error", "fatal"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class NodeEntry:
+    """One node of this package.
+
+    Attributes:
+        name: Node name, relative to the namespace.
+        executable: Installed script; its module is `vilp_ros.nodes.<name>`.
+        parameters: Arguments that become parameters of the same name.
+        condition: Argument that must be true; empty: always started.
+        remappings: (from, to), relative names.
+    """
+
+    name: str
+    executable: str
+    parameters: tuple[str, ...]
+    condition: str = ""
+    remappings: tuple[tuple[str, str], ...] = ()
+
+
+_POLICY = ("contract", "model", "device", "engine", "autostart", "use_sim_time")
+NODES = (
+    NodeEntry(
+        "sim", "sim_node", ("contract", "model", "task", "seed", "use_sim_time"), condition="sim"
+    ),
+    NodeEntry("observation", "observation_node", ("contract", "use_sim_time")),
+    NodeEntry("planner", "planner_node", _POLICY),
+    NodeEntry("controller", "controller_node", (*_POLICY, "execute", "enabled")),
+)
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process to start, everything resolved.
+
+    Attributes:
+        name: As the user reads it.
+        command: Complete, for a machine without launch.
+        required: Whether the others are useless without it.
+        node: The table's entry; None for a program of ROS 2 itself.
+        namespace: Of the node.
+        parameters: Of the node, beside `params_file`.
+        params_file: Parameter file.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    required: bool = True
+    node: NodeEntry | None = None
+    namespace: str = ""
+    parameters: Mapping[str, bool | int | str] = field(default_factory=dict)
+    params_file: str = ""
+
+
+def parse(words: Iterable[str]) -> dict[str, str]:
+    """Arguments of a command line: `NAME:=VALUE`, as `ros2 launch` takes them.
+
+    Raises:
+        VilpError: A word is not of that form, or no argument has that name.
+    """
+    known = [argument.name for argument in ARGUMENTS]
+    given = {}
+    for word in words:
+        name, separator, value = word.partition(":=")
+        if not separator:
+            raise VilpError(f"'{word}' is not NAME:=VALUE, such as model:=ldp_lift")
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            raise VilpError(f"no argument {name}; {hint}")
+        given[name] = value
+    return given
+
+
+def processes(given: Mapping[str, str]) -> list[Process]:
+    """The processes that these arguments ask for; files are found and checked now.
+
+    Args:
+        given: Text by argument name; the rest take their defaults.
+
+    Raises:
+        VilpError: A value is of the wrong kind or names a file that does not exist.
+    """
+    values = {a.name: a.parse(given.get(a.name, a.text)) for a in ARGUMENTS}
+    values["contract"] = str(find_contract(str(values["contract"])))
+    values["model"] = str(find_model(str(values["model"])))
+    values["params_file"] = str(find(str(values["params_file"]), "config/nodes", ".yaml"))
+    values["rviz_config"] = str(find(str(values["rviz_config"]), "rviz", ".rviz"))
+    values["namespace"] = "/".join(part for part in str(values["namespace"]).split("/") if part)
+    started = [_node(entry, values) for entry in NODES if values.get(entry.condition, True)]
+    if values["use_rviz"]:
+        started.append(_rviz(values))
+    if values["record"]:
+        started.append(_recorder(values))
+    return started
+
+
+def _node(entry: NodeEntry, values: Mapping[str, bool | int | str]) -> Process:
+    # An empty text means "nothing said": the parameter file, or the node's default, decides.
+    parameters = {name: values[name] for name in entry.parameters if values[name] != ""}
+    namespace, params_file = str(values["namespace"]), str(values["params_file"])
+    words = ["-r", f"__node:={entry.name}", "--params-file", params_file]
+    words += ["-r", f"__ns:=/{namespace}"] if namespace else []
+    for source, target in entry.remappings:
+        words += ["-r", f"{source}:={target}"]
+    for name, value in parameters.items():
+        words += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
+    words += ["--log-level", log_level(entry, values)]
+    command = (sys.executable, "-m", f"vilp_ros.nodes.{entry.name}", "--ros-args", *words)
+    return Process(
+        entry.name,
+        command,
+        node=entry,
+        namespace=namespace,
+        parameters=parameters,
+        params_file=params_file,
+    )
+
+
+def log_level(entry: NodeEntry, values: Mapping[str, bool | int | str]) -> str:
+    """`LOGGER:=LEVEL` of one node: at `debug` the middleware would drown it."""
+    logger = ".".join(filter(None, (*str(values["namespace"]).split("/"), entry.name)))
+    return f"{logger}:={values['log_level']}"
+
+
+def _rviz(values: Mapping[str, bool | int | str]) -> Process:
+    words = ["--display-config", str(values["rviz_config"])]
+    if values["namespace"]:
+        words += ["--ros-args", "-r", f"__ns:=/{values['namespace']}"]
+    return Process("rviz", ("rviz2", *words), required=False)
+
+
+def topics(contract: Contract, namespace: str = "") -> list[str]:
+    """Absolute names of what is worth recording: what came in, what was planned, what was sent."""
+    views, proprio, action = contract.views.values(), contract.proprio, contract.action
+    names = [name for view in views for name in (view.topic, view.info_topic)]
+    names += [proprio.joint_state_topic, proprio.ee_pose_topic, proprio.gripper_topic]
+    names += [action.pose_topic or "", action.joint_topic or "", action.gripper_topic]
+    names += ["planner/plan", "planner/plan_path", "controller/command_source", "diagnostics"]
+    prefix = f"/{namespace}/" if namespace else "/"
+    return [name if name.startswith("/") else prefix + name for name in names if name]
+
+
+def _recorder(values: Mapping[str, bool | int | str]) -> Process:
+    names = topics(Contract.load(str(values["contract"])), str(values["namespace"]))
+    words = ("bag", "record", "--storage", "mcap", "--output", str(values["record"]))
+    return Process("record", ("ros2", *words, "--topics", *names), required=False)
