@@ -18,8 +18,8 @@ Anything in the recipe can be overridden as key=value. Roles of the episodes fol
 learns from data.expert and data.action_free, the inverse dynamics from data.expert and
 data.suboptimal half and half, the autoencoders from all.
 
-On several GPUs or processes start the module with accelerate and one job:
-  accelerate launch --num_processes 2 -m vilp_ros train --config ... --out ... --jobs 1"""
+On several GPUs or processes start the module with torchrun and one job:
+  torchrun --nproc_per_node 2 -m vilp_ros train --config ... --out ... --jobs 1"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -74,7 +74,7 @@ def fit(
     Returns:
         Notes of the run: steps, seconds, last scalars, best validation.
     """
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = Accelerator(mixed_precision="bf16", cpu=not torch.cuda.is_available())
     path = folder / f"{name}.checkpoint.safetensors"
     optimizer = torch.optim.AdamW(
         objective.parameters(), lr=optim.lr, weight_decay=optim.weight_decay, betas=(0.9, 0.99)
@@ -91,6 +91,7 @@ def fit(
         ema.optimization_step = notes["step"]
         best = groups.get("best", {})
     wrapped, optimizer = accelerator.prepare(objective, optimizer)
+    notes["processes"] = accelerator.num_processes
     ema.to(accelerator.device)
     main = accelerator.is_main_process
     writer = SummaryWriter(str(folder / "tensorboard" / name)) if main else None

@@ -1,0 +1,172 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from vilp_ros.training import checkpoint
+from vilp_ros.training.config import OptimConfig
+from vilp_ros.training.loop import Objective, fit, learning_rate
+
+
+class Line(Objective):
+    """Recovers a line from noisy points; drawn batches and noise both matter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = torch.nn.Linear(3, 1)
+        self.truth = torch.tensor([[1.0, -2.0, 0.5]])
+
+    def batch(self, rng, size):
+        return {"x": torch.from_numpy(rng.normal(size=(size, 3)).astype(np.float32))}
+
+    def forward(self, batch, generator):
+        x = batch["x"]
+        y = x @ self.truth.T.to(x.device) + 0.1 * torch.randn(len(x), 1, generator=generator)
+        return {"loss": (self.net(x).float() - y).square().mean()}
+
+    def validate(self):
+        return {"score": float((self.net.weight - self.truth).abs().max())}
+
+
+OPTIM = OptimConfig(steps=60, batch_size=32, lr=0.1, warmup=5, validate_every=10, ema=0.9)
+
+
+def weights(folder):
+    return checkpoint.read(folder / "line.safetensors")[0]["model"]
+
+
+def test_fit_learns_and_keeps_the_averaged_weights(tmp_path):
+    objective = Line()
+    notes = fit("line", objective, OPTIM, tmp_path, seed=0)
+    assert notes["last"]["score"] < 0.2  # it starts near 2
+    saved = weights(tmp_path)
+    torch.testing.assert_close(saved["net.weight"], objective.net.weight.detach())
+    assert not (tmp_path / "line.checkpoint.safetensors").exists()
+
+
+def test_interrupted_run_ends_in_the_same_bits(tmp_path):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "cut").mkdir()
+    fit("line", Line(), OPTIM, tmp_path / "whole", seed=1)
+    fit("line", Line(), OPTIM, tmp_path / "cut", seed=1, stop_after=23)
+    fit("line", Line(), OPTIM, tmp_path / "cut", seed=1, stop_after=41)
+    fit("line", Line(), OPTIM, tmp_path / "cut", seed=1)
+    for key, value in weights(tmp_path / "whole").items():
+        assert torch.equal(value, weights(tmp_path / "cut")[key]), key
+    other = tmp_path / "other"
+    other.mkdir()
+    fit("line", Line(), OPTIM, other, seed=2)
+    assert not torch.equal(weights(other)["net.weight"], weights(tmp_path / "cut")["net.weight"])
+
+
+def test_best_weights_are_kept_when_asked(tmp_path):
+    class Spoiled(Line):
+        def forward(self, batch, generator):
+            self.calls = getattr(self, "calls", 0) + 1
+            sign = 1.0 if self.calls < 40 else -1.0  # unlearns at the end
+            return {"loss": sign * super().forward(batch, generator)["loss"]}
+
+    for keep in (False, True):
+        folder = tmp_path / str(keep)
+        folder.mkdir()
+        optim = OptimConfig(**{**vars(OPTIM), "keep_best": keep})
+        objective = Spoiled()
+        notes = fit("line", objective, optim, folder, seed=0)
+        final = float((objective.net.weight.detach() - objective.truth).abs().max())
+        assert (final == pytest.approx(notes["best"]["score"], abs=1e-6)) == keep
+
+
+def test_learning_rate_warms_up_and_ends_at_zero():
+    rates = [learning_rate(OPTIM, step) for step in range(OPTIM.steps + 1)]
+    assert rates[0] == pytest.approx(0.02)
+    assert max(rates) == pytest.approx(0.1)
+    assert rates[-1] == pytest.approx(0.0, abs=1e-9)
+
+
+TRAIN = "import sys; from vilp_ros.cli.main import main; sys.exit(main(sys.argv[1:]))"
+SMALL = [
+    "views=[agentview]",
+    "policy.autoencoder.latent_dim=4",
+    "policy.autoencoder.channels=[8,8,8]",
+    "policy.planner.width=32",
+    "policy.planner.depth=1",
+    "policy.idm.width=32",
+    "autoencoder.optim.batch_size=8",
+    "planner.optim.batch_size=16",
+    "idm.optim.batch_size=16",
+]
+
+
+def command(tmp_path, out, *overrides):
+    from synthetic import write_file
+
+    for role in ("expert", "suboptimal"):
+        if not (tmp_path / f"{role}.hdf5").exists():
+            write_file(tmp_path / f"{role}.hdf5", role)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"data:\n  expert: [{{path: {tmp_path}/expert.hdf5}}]\n"
+        f"  suboptimal: [{{path: {tmp_path}/suboptimal.hdf5}}]\n"
+    )
+    work = ["--work", str(tmp_path / f"work_{out}"), "--jobs", "1"]
+    return ["train", "--config", str(recipe), "--out", str(tmp_path / out), *work, *SMALL, *overrides]
+
+
+def test_kill_9_loses_nothing_and_the_bundle_runs(tmp_path, monkeypatch):
+    from vilp_ros.policy.bundle import load_policy
+
+    steps = ["autoencoder.optim.steps=60", "planner.optim.steps=10", "idm.optim.steps=10"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    eager = "import vilp_ros.training.loop as loop; loop.CHECKPOINT_EVERY_S = 0.0; " + TRAIN
+    process = subprocess.Popen(
+        [sys.executable, "-c", eager, *command(tmp_path, "cut", *steps)], env=environment
+    )
+    mark = tmp_path / "work_cut/autoencoder.agentview.checkpoint.safetensors"
+    deadline = time.monotonic() + 120
+    while not mark.exists():
+        assert process.poll() is None, "training ended before its first checkpoint"
+        assert time.monotonic() < deadline
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    reached = checkpoint.read(mark)[1]["step"]
+    assert 0 < reached < 60
+
+    for out in ("cut", "whole"):
+        subprocess.run(
+            [sys.executable, "-c", TRAIN, *command(tmp_path, out, *steps)],
+            env=environment, check=True,
+        )
+    cut, whole = ((tmp_path / o / "weights.safetensors").read_bytes() for o in ("cut", "whole"))
+    assert cut == whole
+    policy = load_policy(tmp_path / "cut", engine="torch")
+    assert policy.spec.provenance["episodes"] == {"expert": 12, "suboptimal": 12}
+
+
+def test_two_processes_train_two_steps_together(tmp_path):
+    steps = [f"{p}.optim.{k}" for p in ("autoencoder", "planner", "idm") for k in ("steps=2", "warmup=1")]
+    launch = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+        "-m", "vilp_ros", *command(tmp_path, "pair", *steps),
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        launch, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    single = subprocess.run(
+        [sys.executable, "-c", TRAIN, *command(tmp_path, "single", *steps)],
+        env=environment, check=False,
+    )
+    assert single.returncode == 0
+    (pair, notes), (alone, _) = (
+        checkpoint.read(tmp_path / f"work_{out}/planner.safetensors") for out in ("pair", "single")
+    )
+    assert notes["processes"] == 2
+    key = "net.head.weight"
+    assert not torch.equal(pair["model"][key], alone["model"][key])  # its own batches count
