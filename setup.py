@@ -8,8 +8,8 @@ PACKAGE = "vilp_ros"
 SHARED = ("launch", "config", "models", "rviz")
 NODES = ("sim", "observation", "planner", "controller")
 
-# `rclpy` and `sensor_msgs` are nobody's names on PyPI: the wheels are called ros-*, one distribution per
-# environment, and a machine with ROS 2 needs none of them.
+# Never `rclpy` or `sensor_msgs`: on PyPI those names are nobody's. The wheels are called ros-*, one
+# ROS distribution per environment; a machine with ROS 2 needs none of them.
 ROS = (
     "diagnostic-msgs geometry-msgs nav-msgs rclpy rmw-fastrtps-cpp sensor-msgs std-msgs std-srvs "
     "trajectory-msgs visualization-msgs"
@@ -53,6 +53,7 @@ setup(
         "h5py",
         "imageio",
         "imageio-ffmpeg",
+        "omegaconf",
         "openvino",
         "pillow",
         "pyyaml",

@@ -86,4 +86,4 @@ dev() {
     pip --no-deps --requirement requirements-dev.lock
 }
 
-"$1"
+"$@"
