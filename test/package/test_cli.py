@@ -1,5 +1,6 @@
 """The command line reads as documentation, starts at once and says errors in a sentence."""
 
+import re
 import resource
 import shlex
 import subprocess
@@ -21,9 +22,9 @@ def vilp(*args: str) -> subprocess.CompletedProcess:
 
 
 def examples(text: str) -> list[list[str]]:
-    """Command lines in a help text, without the program, continued lines joined."""
-    lines = text.replace("\\\n", " ").splitlines()
-    return [shlex.split(line)[1:] for line in lines if line.startswith("  vilp ")]
+    """Command lines in a help text, without the program; remarks stand three spaces apart."""
+    lines = re.findall(r"^  vilp (.*)", re.sub(r"\\\n\s*", "", text), re.M)
+    return [shlex.split(re.split(r"\s{3,}", line)[0]) for line in lines]
 
 
 def test_help_documents_every_verb_with_an_example():

@@ -24,7 +24,7 @@ examples:
   vilp demo --episodes 3
   vilp up
   vilp collect --task lift --episodes 200 --out datasets/lift.hdf5
-  vilp train lift
+  vilp train --config config/training/ldp_lift.yaml --out models/my_lift
   vilp eval --bundle models/ldp_lift --episodes 100 --json lift.json
   vilp bench --bundle models/ldp_lift
 
@@ -94,11 +94,12 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
 
 
 class _VerbHelp(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the line breaks of a verb's description and shows the defaults that say something."""
+    """Keeps the line breaks of a verb's description and shows defaults that the help does not."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        unsaid = action.default is None or action.default is False
-        return action.help if unsaid else super()._get_help_string(action)
+        text = action.help or ""
+        said = action.default in (None, False, [], "") or str(action.default) in text
+        return text if said else super()._get_help_string(action)
 
 
 def _load(verb: str) -> ModuleType:
