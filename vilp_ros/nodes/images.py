@@ -112,5 +112,5 @@ def to_array(message: Image, encoding: str | None = None) -> NDArray[Any]:
     try:
         plain = to_message(pixels, message.encoding, message.header.stamp)
         return _bridge().imgmsg_to_cv2(plain, encoding)
-    except TypeError as error:  # CvBridgeError
+    except (TypeError, KeyError) as error:
         raise ImageError(f"no conversion from '{message.encoding}' to '{encoding}'") from error

@@ -86,8 +86,10 @@ class Worker(Generic[T]):
         self._thread.join()
 
     def _run(self) -> None:
-        if self._nice:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._nice)  # Linux: threads
+        if self._nice:  # on Linux each thread has its own
+            thread = threading.get_native_id()
+            nice = os.getpriority(os.PRIO_PROCESS, thread) + self._nice
+            os.setpriority(os.PRIO_PROCESS, thread, nice)
         while (value := self._slot.take()) is not None:
             started = time.monotonic()
             try:

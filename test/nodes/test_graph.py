@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vilp_ros.errors import VilpError
+from vilp_ros.nodes import graph, parameters
+from vilp_ros.nodes.graph import ARGUMENTS, NODES, parse, processes
+from vilp_ros.share import share_dir
+
+TABLES = {
+    "sim": parameters.SIM,
+    "observation": parameters.OBSERVATION,
+    "planner": parameters.PLANNER,
+    "controller": parameters.CONTROLLER,
+}
+
+
+@pytest.fixture
+def given(tmp_path):
+    (tmp_path / "bundle").mkdir()
+    return lambda *words: parse([f"model:={tmp_path / 'bundle'}", *words])
+
+
+def started(given) -> dict[str, graph.Process]:
+    return {process.name: process for process in processes(given)}
+
+
+def test_arguments_explain_themselves():
+    assert len({a.name for a in ARGUMENTS}) == len(ARGUMENTS)
+    for argument in ARGUMENTS:
+        assert len(argument.description) > 15
+        assert argument.parse(argument.text) == argument.default
+
+
+def test_every_parameter_that_an_argument_sets_is_declared_by_its_node():
+    names = {a.name for a in ARGUMENTS}
+    for entry in NODES:
+        declared = {p.name for p in TABLES[entry.name]} | {"use_sim_time"}
+        assert set(entry.parameters) <= declared & names
+        assert entry.condition in names | {""}
+
+
+def test_the_parameter_file_knows_only_declared_parameters_in_their_ranges():
+    for path in (share_dir() / "config/nodes").glob("*.yaml"):
+        sections = yaml.safe_load(path.read_text())
+        assert set(sections) == {f"/**/{entry.name}" for entry in NODES}
+        for name, section in sections.items():
+            table = {p.name: p for p in TABLES[name.removeprefix("/**/")]}
+            for key, value in section["ros__parameters"].items():
+                assert type(value) is type(table[key].default), (name, key)
+                assert table[key].low <= value <= table[key].high, (name, key)
+
+
+def test_the_defaults_start_the_four_nodes(given):
+    table = started(given())
+    assert list(table) == ["sim", "observation", "planner", "controller"]
+    for name, process in table.items():
+        assert f"vilp_ros.nodes.{name}" in process.command
+        assert Path(process.params_file).is_file()
+    assert not any("__ns" in word for word in table["sim"].command)
+    assert "execute:=true" in table["controller"].command
+    assert "task" not in table["sim"].parameters  # empty: left to the node
+
+
+def test_conditions_and_programs_of_ros(given):
+    assert "sim" not in started(given("sim:=false"))
+    table = started(given("use_rviz:=true", "record:=bag", "namespace:=/left/arm/"))
+    assert table["rviz"].command[0] == "rviz2"
+    assert not table["rviz"].required
+    assert "__ns:=/left/arm" in table["rviz"].command
+    assert "__ns:=/left/arm" in table["planner"].command
+    assert "left.arm.planner:=info" in table["planner"].command
+    recorded = table["record"].command
+    assert recorded[:3] == ("ros2", "bag", "record")
+    assert "/left/arm/agentview/image_raw" in recorded
+    assert "/left/arm/controller/command_source" in recorded
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["modle:=x"], "no argument modle; did you mean model?"),
+        (["model=x"], "'model=x' is not NAME:=VALUE"),
+        (["execute:=maybe"], "execute:=maybe: choose from true, false"),
+        (["seed:=x"], "seed:=x: expected a whole number"),
+        (["log_level:=loud"], "log_level:=loud: choose from debug, info"),
+        (["model:=nowhere"], "'nowhere' is neither a path nor a name in models"),
+        (["contract:=ur5"], r"'ur5' is neither .* there are \['sim_panda'"),
+        (["params_file:=x"], "'x' is neither a path nor a name in config/nodes"),
+    ],
+)
+def test_wrong_words_are_answered(given, words, message):
+    with pytest.raises(VilpError, match=message):
+        processes({**given(), **parse(words)})
