@@ -72,7 +72,7 @@ def _verb_of(argv: Sequence[str]) -> str | None:
 
 
 def _parser(verb: str | None) -> argparse.ArgumentParser:
-    """The parser of one verb, or of all of them, which only the general help needs."""
+    """The parser of one verb; without one, of the general help, which needs no verb's arguments."""
     parser = argparse.ArgumentParser(
         prog="vilp",
         description="Train, run and measure latent planners for a robot arm on ROS 2.",
@@ -89,7 +89,8 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
             description=module.DESCRIPTION,
             formatter_class=_VerbHelp,
         )
-        module.add_arguments(subparser)
+        if verb is not None:
+            module.add_arguments(subparser)
     return parser
 
 
