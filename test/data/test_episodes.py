@@ -5,8 +5,8 @@ import sys
 import h5py
 import numpy as np
 import pytest
-
 from synthetic import make_episode, write_file
+
 from vilp_ros.data.episodes import DatasetError, EpisodeFile, EpisodeWriter
 from vilp_ros.data.table import Source, load_table
 
@@ -24,7 +24,12 @@ def test_episode_comes_back_as_written(tmp_path):
         np.testing.assert_array_equal(back.images[view], frames)
     np.testing.assert_array_equal(back.actions, first.actions)
     np.testing.assert_array_equal(back.ee_pose, first.ee_pose)
-    assert (back.seed, back.role, back.success, back.info) == (3, "expert", True, {"mode": "nearest"})
+    assert (back.seed, back.role, back.success, back.info) == (
+        3,
+        "expert",
+        True,
+        {"mode": "nearest"},
+    )
     assert file[1].actions is None
 
 

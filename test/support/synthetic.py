@@ -8,9 +8,10 @@ SIZE = (32, 32)
 
 
 def make_episode(seed: int, role: str = "expert", length: int = 20, mode: str = "nearest"):
-    """The arm wanders; a bright square in the picture follows it, so there is something to learn."""
+    """The arm wanders, and a bright square in the picture follows it."""
     rng = np.random.default_rng(seed)
-    position = np.cumsum(rng.normal(0, 0.004, (length + 1, 3)), axis=0) + [0.45, 0.0, 0.3]
+    start = np.array([0.45, 0.0, 0.3])
+    position = start + np.cumsum(rng.normal(0, 0.004, (length + 1, 3)), axis=0)
     pose = np.concatenate([position, np.tile([1.0, 0, 0, 0], (length + 1, 1))], axis=1)
     images = {}
     for view in ("agentview", "eye_in_hand"):

@@ -115,7 +115,16 @@ def command(tmp_path, out, *overrides):
         f"  suboptimal: [{{path: {tmp_path}/suboptimal.hdf5}}]\n"
     )
     work = ["--work", str(tmp_path / f"work_{out}"), "--jobs", "1"]
-    return ["train", "--config", str(recipe), "--out", str(tmp_path / out), *work, *SMALL, *overrides]
+    return [
+        "train",
+        "--config",
+        str(recipe),
+        "--out",
+        str(tmp_path / out),
+        *work,
+        *SMALL,
+        *overrides,
+    ]
 
 
 def test_kill_9_loses_nothing_and_the_bundle_runs(tmp_path, monkeypatch):
@@ -140,7 +149,8 @@ def test_kill_9_loses_nothing_and_the_bundle_runs(tmp_path, monkeypatch):
     for out in ("cut", "whole"):
         subprocess.run(
             [sys.executable, "-c", TRAIN, *command(tmp_path, out, *steps)],
-            env=environment, check=True,
+            env=environment,
+            check=True,
         )
     cut, whole = ((tmp_path / o / "weights.safetensors").read_bytes() for o in ("cut", "whole"))
     assert cut == whole
@@ -149,7 +159,9 @@ def test_kill_9_loses_nothing_and_the_bundle_runs(tmp_path, monkeypatch):
 
 
 def test_two_processes_train_two_steps_together(tmp_path):
-    steps = [f"{p}.optim.{k}" for p in ("autoencoder", "planner", "idm") for k in ("steps=2", "warmup=1")]
+    steps = [
+        f"{p}.optim.{k}" for p in ("autoencoder", "planner", "idm") for k in ("steps=2", "warmup=1")
+    ]
     launch = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
         "-m", "vilp_ros", *command(tmp_path, "pair", *steps),
@@ -161,7 +173,8 @@ def test_two_processes_train_two_steps_together(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     single = subprocess.run(
         [sys.executable, "-c", TRAIN, *command(tmp_path, "single", *steps)],
-        env=environment, check=False,
+        env=environment,
+        check=False,
     )
     assert single.returncode == 0
     (pair, notes), (alone, _) = (

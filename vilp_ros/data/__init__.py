@@ -1,0 +1,1 @@
+"""Episodes: on disk, in memory, and cut into windows."""

@@ -108,7 +108,9 @@ class EpisodeWriter:
             found = self._data.attrs.setdefault(key, value)
             if found != value:
                 self._file.close()
-                raise DatasetError(f"{path} has {key} {found!r}, not {value!r}: choose another --out")
+                raise DatasetError(
+                    f"{path} has {key} {found!r}, not {value!r}: choose another --out"
+                )
         for name in list(self._data):
             if "seed" not in self._data[name].attrs:  # cut off while it was written
                 del self._data[name]

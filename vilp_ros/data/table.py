@@ -20,13 +20,13 @@ class Source(NamedTuple):
         path: a file of episodes.
         role: the role that they play here.
         start: index of the first one.
-        count: how many; None for all that follow.
+        number: how many; None for all that follow.
     """
 
     path: str
     role: str
     start: int = 0
-    count: int | None = None
+    number: int | None = None
 
 
 @dataclass
@@ -76,12 +76,12 @@ def load_table(sources: Iterable[Source], views: tuple[str, ...]) -> Table:
     """
     episodes, roles = [], []
     tasks: set[tuple[str, str, float]] = set()
-    for path, role, start, count in sources:
+    for path, role, start, number in sources:
         file = EpisodeFile(path)
         tasks.add((file.task, file.action_kind, file.control_period_s))
         if missing := set(views) - set(file.views):
             raise DatasetError(f"{path} has views {list(file.views)}, not {sorted(missing)}")
-        end = len(file) if count is None else start + count
+        end = len(file) if number is None else start + number
         if not start < end <= len(file):
             raise DatasetError(
                 f"{path} holds {len(file)} episodes; {start} to {end} were asked for"

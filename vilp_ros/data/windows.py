@@ -27,8 +27,10 @@ class Timeline:
         return cls(np.concatenate([[0], np.cumsum(length + 1)[:-1]]).astype(np.int64), length)
 
     def steps(self, episodes: np.ndarray) -> np.ndarray:
-        """Frames of these episodes that an action follows: never the last one, so that no pair
-        is padded (LDP's code pads, and teaches the inverse dynamics an invented last action)."""
+        """Frames of these episodes that an action follows: all but the last.
+
+        So no pair is padded; LDP's code pads, and teaches an invented last action.
+        """
         parts = [self.start[e] + np.arange(self.length[e]) for e in episodes]
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from vilp_ros.errors import VilpError
@@ -29,6 +28,7 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.body[-1].bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`(B, C, H, W)` to the same shape."""
         return x + self.body(x)
 
 
@@ -143,7 +143,7 @@ class PaperVAE(nn.Module):
         return self.net.decode(latent.unflatten(1, self.grid)).sample
 
 
-AUTOENCODERS = {"light": LightVAE, "paper": PaperVAE}
+AUTOENCODERS: dict[str, type[LightVAE] | type[PaperVAE]] = {"light": LightVAE, "paper": PaperVAE}
 
 
 def vae_loss(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vilp_ros.errors import VilpError
+from vilp_ros.policy.actions import ACTION_DIM
 from vilp_ros.policy.config import PolicyConfig
 from vilp_ros.policy.engines import Network, choose_device, compile_network
 from vilp_ros.policy.networks import (
@@ -24,7 +27,6 @@ from vilp_ros.policy.networks import (
     forecast_dim,
 )
 from vilp_ros.policy.policy import Policy
-from vilp_ros.policy.actions import ACTION_DIM
 from vilp_ros.policy.spec import BundleSpec, load_spec
 from vilp_ros.policy.statistics import Statistics
 
@@ -115,37 +117,58 @@ def load_policy(
     except (KeyError, RuntimeError) as error:
         what = str(error).splitlines()[0]
         raise VilpError(f"{folder / WEIGHTS} does not fit its policy.yaml: {what}") from error
-    return Policy(spec, _compile(spec, modules, engine, device, threads), statistics)
+    return Policy(spec, _Networks(spec, modules, engine, device, threads), statistics)
 
 
-def _compile(
-    spec: BundleSpec, modules: dict[str, nn.Module], engine: str, device: str, threads: int
-) -> dict[str, Network]:
-    n_views, horizon = len(spec.views), spec.horizon
+class _Networks(Mapping[str, Network]):
+    """Networks by name, compiled at first use: a process pays only for those that it runs."""
+
+    def __init__(
+        self,
+        spec: BundleSpec,
+        modules: dict[str, nn.Module],
+        engine: str,
+        device: str,
+        threads: int,
+    ) -> None:
+        self._examples = _examples(spec, modules)
+        self._options: dict[str, Any] = {"engine": engine, "device": device, "threads": threads}
+        self._compiled: dict[str, Network] = {}
+
+    def __getitem__(self, name: str) -> Network:
+        if name not in self._compiled:
+            module, example = self._examples[name]
+            self._compiled[name] = compile_network(module, example, **self._options)
+        return self._compiled[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._examples)
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+
+def _examples(
+    spec: BundleSpec, modules: dict[str, nn.Module]
+) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+    """Every network with inputs of the shapes that it is run with."""
+    rows, horizon = spec.plan_shape[0], spec.horizon
     condition = torch.zeros(1, spec.state_dim)
-    examples: dict[str, tuple[nn.Module, tuple[Tensor, ...], str]] = {}
+    examples: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {}
     for view, (height, width) in spec.views.items():
         vae = modules[f"autoencoder.{view}"]
         frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-        latent = torch.zeros(1, spec.latent_dim)
-        examples[f"encoder.{view}"] = (FrameEncoder(vae), (frame,), "bf16")  # type: ignore[arg-type]
-        examples[f"decoder.{view}"] = (FrameDecoder(vae), (latent,), "bf16")  # type: ignore[arg-type]
+        examples[f"encoder.{view}"] = FrameEncoder(vae), (frame,)
+        examples[f"decoder.{view}"] = FrameDecoder(vae), (torch.zeros(rows, spec.latent_dim),)
     if spec.method == "bc":
-        examples["bc"] = (modules["bc"], (condition,), "f32")
-    else:
-        time = torch.zeros(1, dtype=torch.int64)
-        noisy = torch.zeros(1, horizon, forecast_dim(spec.policy, n_views))
-        examples["planner"] = (modules["planner"], (noisy, time, condition), "bf16")
-        pairs = 2 * spec.forecast_dim + spec.state_dim - spec.forecast_dim
-        action = torch.zeros(horizon, ACTION_DIM)
-        times = torch.zeros(horizon, dtype=torch.int64)
-        examples["idm"] = (modules["idm"], (action, times, torch.zeros(horizon, pairs)), "bf16")
-    return {
-        name: compile_network(
-            module, example, engine=engine, device=device, threads=threads, precision=precision
-        )
-        for name, (module, example, precision) in examples.items()
-    }
+        examples["bc"] = modules["bc"], (condition,)
+        return examples
+    noisy = torch.zeros(1, horizon, spec.forecast_dim)
+    examples["planner"] = modules["planner"], (noisy, torch.zeros(1, dtype=torch.int64), condition)
+    pairs = torch.zeros(horizon, spec.forecast_dim + spec.state_dim)
+    times = torch.zeros(horizon, dtype=torch.int64)
+    examples["idm"] = modules["idm"], (torch.zeros(horizon, ACTION_DIM), times, pairs)
+    return examples
 
 
 def save_untrained(
@@ -179,7 +202,7 @@ def save_untrained(
         state_std=spread,
         delta_mean=np.zeros((policy.horizon, forecast), np.float32),
         delta_std=np.full((policy.horizon, forecast), 0.05, np.float32),
-        action_mean=np.float32([0, 0, 0, 0, 0, 0, 0.04]),
+        action_mean=np.array([0, 0, 0, 0, 0, 0, 0.04], np.float32),
         action_std=np.full(ACTION_DIM, 0.01, np.float32),
     )
     with torch.random.fork_rng():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import torch
 from diffusers import DDIMScheduler
@@ -55,7 +56,7 @@ def diffusion_loss(
     noise = torch.randn(clean.shape, generator=generator)
     times, noise = times.to(clean.device), noise.to(clean.device)
     noisy = schedule(prediction).add_noise(clean, noise, times)
-    error = (net(noisy, times, condition).float() - (clean if prediction == "sample" else noise))
+    error = net(noisy, times, condition).float() - (clean if prediction == "sample" else noise)
     error = error.square()
     return (error if weight is None else error * weight).mean()
 
@@ -75,7 +76,13 @@ def _ddim_coefficients(steps: int) -> list[tuple[int, float, float, float, float
     return rows
 
 
-def sample(net: Callable, noise, condition, steps: int, prediction: str):
+def sample(
+    net: Callable[[Any, int, Any], Any],
+    noise: Any,
+    condition: Any,
+    steps: int,
+    prediction: str,
+) -> Any:
     """Deterministic DDIM (eta 0) from `noise`; works on numpy arrays and tensors alike.
 
     The coefficients are diffusers' own; the update is written out because it runs in the control

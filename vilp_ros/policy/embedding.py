@@ -21,5 +21,6 @@ class TimeEmbedding(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(128, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, times: Tensor) -> Tensor:
+        """Times `(B,)` to `(B, width)`."""
         angle = times.float()[:, None] * self.frequencies
         return self.mlp(torch.cat([angle.sin(), angle.cos()], -1))

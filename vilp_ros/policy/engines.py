@@ -88,7 +88,7 @@ def _openvino_network(
     with torch.inference_mode():
         model = ov.convert_model(module, example_input=example)
     shapes = [list(x.shape) for x in example]
-    model.reshape({port: shape for port, shape in zip(model.inputs, shapes, strict=True)})
+    model.reshape(dict(zip(model.inputs, shapes, strict=True)))
     options: dict[str, Any] = {
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": precision,

@@ -27,6 +27,7 @@ class ResidualMLP(nn.Module):
         self.head = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`(B, inputs)` to `(B, outputs)`."""
         x = self.embed(x)
         for block in self.blocks:
             x = x + block(x)

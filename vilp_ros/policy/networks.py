@@ -63,28 +63,31 @@ class BehaviourCloning(nn.Module):
         )
 
     def forward(self, state: Tensor) -> Tensor:
+        """States `(B, C)` to chunks `(B, T, A)`."""
         return self.net(state).unflatten(-1, (self.horizon, ACTION_DIM))
 
 
 class FrameEncoder(nn.Module):
     """uint8 frames `(B, H, W, 3)` to posterior means `(B, latent_dim)`."""
 
-    def __init__(self, vae: LightVAE | PaperVAE) -> None:
+    def __init__(self, vae: nn.Module) -> None:
         super().__init__()
         self.vae = vae
 
     def forward(self, frames: Tensor) -> Tensor:
+        """Frames to latents."""
         return self.vae.posterior(to_signed(frames))[0]
 
 
 class FrameDecoder(nn.Module):
     """Latents `(B, latent_dim)` to frames `(B, H, W, 3)` float in 0..255."""
 
-    def __init__(self, vae: LightVAE | PaperVAE) -> None:
+    def __init__(self, vae: nn.Module) -> None:
         super().__init__()
         self.vae = vae
 
     def forward(self, latent: Tensor) -> Tensor:
+        """Latents to frames."""
         frames = self.vae.decode(latent).permute(0, 2, 3, 1)
         return ((frames + 1.0) * 127.5).clamp(0.0, 255.0)
 

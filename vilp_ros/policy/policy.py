@@ -118,18 +118,13 @@ class Policy:
 
     def decode(self, plan: np.ndarray) -> np.ndarray:
         """Imagined frames `(rows, V, H, W, 3)` uint8 of a plan."""
-        raw = plan * self._stats.state_std + self._stats.state_mean
+        raw = (plan * self._stats.state_std + self._stats.state_mean).astype(np.float32)
         dim = self.spec.latent_dim
-        frames = []
-        for row in raw.astype(np.float32):
-            parts = (row[None, i * dim : (i + 1) * dim] for i in range(len(self.spec.views)))
-            frames.append(
-                [
-                    self._net[f"decoder.{view}"](np.ascontiguousarray(part))[0]
-                    for view, part in zip(self.spec.views, parts, strict=True)
-                ]
-            )
-        return np.asarray(frames).astype(np.uint8)
+        frames = [
+            self._net[f"decoder.{view}"](np.ascontiguousarray(raw[:, i * dim : (i + 1) * dim]))
+            for i, view in enumerate(self.spec.views)
+        ]
+        return np.stack(frames, axis=1).astype(np.uint8)
 
     def ee_path(self, plan: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Planned poses `(rows, 7)` (m, quaternion xyzw, base frame) and widths `(rows,)` (m)."""

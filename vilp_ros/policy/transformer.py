@@ -25,6 +25,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.modulation.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Tokens `(B, T, width)` under condition `(B, width)`."""
         b, t, width = x.shape
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition)[:, None].chunk(
             6, -1

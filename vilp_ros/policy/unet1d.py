@@ -28,6 +28,7 @@ class FilmBlock(nn.Module):
         self.skip = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Features `(B, inputs, T)` under condition `(B, C)` to `(B, outputs, T)`."""
         scale, bias = self.film(condition)[..., None].chunk(2, 1)
         return self.second(self.first(x) * scale + bias) + self.skip(x)
 

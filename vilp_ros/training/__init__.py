@@ -1,0 +1,1 @@
+"""One readable loop, one objective per learned part, one recipe per bundle."""

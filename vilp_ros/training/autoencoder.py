@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vilp_ros.data.table import Table
 from vilp_ros.policy.autoencoder import LightVAE, PaperVAE, vae_loss
@@ -72,6 +73,7 @@ class AutoencoderObjective(Objective):
             nn.Linear(256, len(config.foresight_steps) * POSE_DIM),
         )
 
+    @override
     def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         index = np.sort(rng.choice(self._train, size))
         return self._gather(index)
@@ -84,6 +86,7 @@ class AutoencoderObjective(Objective):
             "usable": torch.from_numpy(self._usable[index]),
         }
 
+    @override
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         frames = to_signed(batch["frames"]).contiguous(memory_format=torch.channels_last)
         mean, logvar = self.vae.posterior(frames)
@@ -91,8 +94,12 @@ class AutoencoderObjective(Objective):
         latent = mean + spread * (0.5 * logvar).exp()
         contrast = (frames - self._median.to(frames.device)).abs().mean(1, keepdim=True) / 2
         loss, scalars = vae_loss(
-            frames, self.vae.decode(latent), mean, logvar,
-            1.0 + self._config.contrast * contrast, self._config.beta,
+            frames,
+            self.vae.decode(latent),
+            mean,
+            logvar,
+            1.0 + self._config.contrast * contrast,
+            self._config.beta,
         )
         guess = self.head(torch.cat([latent, batch["state"]], -1)).float()
         error = F.smooth_l1_loss(guess, batch["future"].flatten(1), reduction="none").mean(-1)
@@ -103,6 +110,7 @@ class AutoencoderObjective(Objective):
             **scalars,
         }
 
+    @override
     def validate(self) -> dict[str, float]:
         if not len(self._held_out):
             return {}
@@ -114,10 +122,11 @@ class AutoencoderObjective(Objective):
         figures["score"] = figures.pop("loss")
         return figures
 
+    @override
     def pictures(self) -> dict[str, Tensor]:
         if not len(self._held_out):
             return {}
-        frames = to_signed(torch.from_numpy(self._frames[self._held_out[:: 32][:8]]))
+        frames = to_signed(torch.from_numpy(self._frames[self._held_out[::32][:8]]))
         rebuilt = self.vae.decode(self.vae.posterior(frames)[0]).float().clamp(-1, 1)
         rows = [torch.cat(list(x), dim=-1) for x in (frames, rebuilt)]
         return {"truth above reconstruction": (torch.cat(rows, dim=-2) + 1) / 2}

@@ -30,7 +30,7 @@ def read(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     groups: dict[str, dict[str, Tensor]] = {}
     with safe_open(path, framework="pt") as file:
         notes = json.loads(file.metadata()["notes"])
-        for name in file.keys():
+        for name in sorted(file.keys()):
             group, _, key = name.partition("/")
             groups.setdefault(group, {})[key] = file.get_tensor(name)
     return groups, notes

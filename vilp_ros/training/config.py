@@ -31,8 +31,10 @@ class EpisodeSet:
 
 @dataclass
 class DataConfig:
-    """Who learns from what (LDP section 5): the planner from expert + action-free, the inverse
-    dynamics from expert + suboptimal, the autoencoders from all.
+    """Who learns from what (LDP section 5).
+
+    The planner learns from expert and action-free episodes, the inverse dynamics from expert and
+    suboptimal ones, the autoencoders from all.
 
     Attributes:
         expert: demonstrations with actions.

@@ -50,7 +50,7 @@ class Features:
 
 def encode_frames(vae: nn.Module, frames: np.ndarray) -> np.ndarray:
     """Posterior means `(F, latent_dim)` of frames `(F, H, W, 3)` uint8."""
-    encoder = FrameEncoder(vae).eval()  # type: ignore[arg-type]
+    encoder = FrameEncoder(vae).eval()
     with torch.inference_mode():
         parts = [
             encoder(torch.from_numpy(np.ascontiguousarray(chunk))).numpy()
@@ -60,8 +60,10 @@ def encode_frames(vae: nn.Module, frames: np.ndarray) -> np.ndarray:
 
 
 def split(table: Table, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Episodes to train on and to hold out, the same fraction of every role (at least one of a
-    role with ten or more episodes)."""
+    """Episodes to train on and to hold out, the same fraction of every role.
+
+    At least one is held out of a role with ten or more episodes.
+    """
     rng = np.random.default_rng(seed)
     held: list[int] = []
     for role in np.unique(table.role):

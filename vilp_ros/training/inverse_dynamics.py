@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vilp_ros.policy.diffusion import diffusion_loss, sample
 from vilp_ros.training.config import IdmTraining
@@ -31,6 +32,7 @@ class IdmObjective(Objective):
         self._prediction = prediction
         self._config = config
 
+    @override
     def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         f = self._f
         share = self._config.suboptimal_share if len(f.suboptimal_steps) else 0.0
@@ -52,6 +54,7 @@ class IdmObjective(Objective):
             "action": torch.from_numpy(f.action[steps]),
         }
 
+    @override
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         step = batch["step"]
         if self.training:
@@ -64,6 +67,7 @@ class IdmObjective(Objective):
             )
         }
 
+    @override
     def validate(self) -> dict[str, float]:
         steps = self._f.held_out_expert
         if not len(steps):
@@ -73,7 +77,10 @@ class IdmObjective(Objective):
         noise = torch.randn(batch["action"].shape, generator=torch.Generator().manual_seed(0))
         guess = sample(
             lambda x, t, c: self.net(x, torch.full((len(x),), t), c),
-            noise, condition, 4, self._prediction,
+            noise,
+            condition,
+            4,
+            self._prediction,
         )
         error = guess - batch["action"]
         metres = error[:, :3] * torch.from_numpy(self._f.statistics.action_std[:3])
@@ -109,14 +116,17 @@ class BcObjective(Objective):
             "chunk": torch.from_numpy(self._chunks[steps]),
         }
 
+    @override
     def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         return self._gather(rng.choice(self._train, size))
 
+    @override
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         known = torch.isfinite(batch["chunk"])
         error = self.net(batch["state"]).float() - batch["chunk"].nan_to_num()
         return {"loss": (error.square() * known).sum() / known.sum()}
 
+    @override
     def validate(self) -> dict[str, float]:
         if not len(self._held_out):
             return {}

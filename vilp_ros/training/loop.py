@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +129,11 @@ def fit(
         ema.restore(objective.parameters())
 
     bar = tqdm(
-        total=optim.steps, initial=notes["step"], desc=name, unit="step", disable=not main,
+        total=optim.steps,
+        initial=notes["step"],
+        desc=name,
+        unit="step",
+        disable=not main,
         mininterval=2.0,
     )
     objective.train()
@@ -140,7 +143,9 @@ def fit(
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(optim, step)
-        batch = {k: v.to(accelerator.device) for k, v in objective.batch(rng, optim.batch_size).items()}
+        batch = {
+            k: v.to(accelerator.device) for k, v in objective.batch(rng, optim.batch_size).items()
+        }
         scalars = wrapped(batch, generator)
         accelerator.backward(scalars["loss"])
         accelerator.clip_grad_norm_(objective.parameters(), optim.grad_clip)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vilp_ros.data.windows import future
 from vilp_ros.policy.diffusion import diffusion_loss, sample
@@ -46,6 +47,7 @@ class PlannerObjective(Objective):
         weight[latent:] = max(latent, 1) / PROPRIO_DIM
         self._weight = weight / weight.mean()
 
+    @override
     def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
         return self._gather(rng.choice(self._f.planner_steps, size))
 
@@ -57,6 +59,7 @@ class PlannerObjective(Objective):
         delta = (delta - f.statistics.delta_mean) / f.statistics.delta_std
         return {"condition": torch.from_numpy(present), "delta": torch.from_numpy(delta)}
 
+    @override
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         condition = batch["condition"]
         if self._noise and self.training:
@@ -70,6 +73,7 @@ class PlannerObjective(Objective):
         )
         return {"loss": loss}
 
+    @override
     def validate(self) -> dict[str, float]:
         steps = self._f.held_out_planner
         if not len(steps):
@@ -80,7 +84,10 @@ class PlannerObjective(Objective):
         stats = self._f.statistics
         plan = sample(
             lambda x, t, c: self.net(x, torch.full((len(x),), t), c),
-            noise, batch["condition"], 4, self._prediction,
+            noise,
+            batch["condition"],
+            4,
+            self._prediction,
         )
         error = (plan - batch["delta"]) * torch.from_numpy(stats.delta_std)
         xyz = slice(self._f.forecast - PROPRIO_DIM, self._f.forecast - PROPRIO_DIM + 3)

@@ -79,7 +79,8 @@ def _parallel(calls: list[tuple[Callable, tuple]], jobs: int) -> None:
             function(*args)
         return
     context = mp.get_context("spawn")
-    waiting, running, failed = list(calls), [], False
+    waiting, failed = list(calls), False
+    running: list[mp.process.BaseProcess] = []
     while (waiting and not failed) or running:
         while waiting and not failed and len(running) < jobs:
             function, args = waiting.pop(0)
@@ -111,8 +112,8 @@ def _train_view(recipe: Recipe, work: Path, view: str) -> None:
         return
     table, training, held_out = _table(recipe, (view,))
     torch.manual_seed(recipe.seed)
-    vae = build_autoencoder(recipe.policy.autoencoder, table.images[view].shape[1:3])
-    vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    vae = build_autoencoder(recipe.policy.autoencoder, _frame_size(recipe, view))
+    vae.to(memory_format=torch.channels_last)
     objective = AutoencoderObjective(vae, table, view, training, held_out, recipe.autoencoder)
     if not _load(objective, work / f"{name}.safetensors"):
         fit(name, objective, recipe.autoencoder.optim, work, recipe.seed)
@@ -162,9 +163,7 @@ def _train_bc(recipe: Recipe, work: Path) -> None:
 def _chunks(table: Table, features: Features, horizon: int) -> np.ndarray:
     """Standardised actions of the next periods relative to the pose now: `(F, T, A)`."""
     steps = np.arange(len(features.last))
-    ahead = np.concatenate(
-        [steps[:, None], future(steps, features.last, horizon - 1)], axis=1
-    )
+    ahead = np.concatenate([steps[:, None], future(steps, features.last, horizon - 1)], axis=1)
     relative = relative_actions(table.actions[ahead], table.ee_pose[:, None])
     stats = features.statistics
     return ((relative - stats.action_mean) / stats.action_std).astype(np.float32)
@@ -186,7 +185,9 @@ def _write_bundle(recipe: Recipe, work: Path, bundle: Path) -> None:
     for name in names:
         notes = checkpoint.read(work / f"{name}.safetensors")[1]
         stages[name] = {
-            "steps": notes["step"], "seconds": round(notes["seconds"]), "held_out": notes.get("last")
+            "steps": notes["step"],
+            "seconds": round(notes["seconds"]),
+            "held_out": notes.get("last"),
         }
     spec = BundleSpec(
         name=recipe.name,
@@ -213,7 +214,7 @@ def _write_bundle(recipe: Recipe, work: Path, bundle: Path) -> None:
         modules[f"autoencoder.{view}"] = vae
     builders = {"planner": build_planner, "idm": build_idm, "bc": BehaviourCloning}
     for name in names[len(views) :]:
-        net = builders[name](recipe.policy, len(views))  # type: ignore[operator]
+        net = builders[name](recipe.policy, len(views))
         weights = checkpoint.read(work / f"{name}.safetensors")[0]["model"]
         net.load_state_dict({k.removeprefix("net."): x for k, x in weights.items()})
         modules[name] = net
@@ -229,7 +230,10 @@ def _frame_size(recipe: Recipe, view: str) -> tuple[int, int]:
 def _commit() -> str:
     """Commit of the code, `unknown` outside a checkout."""
     found = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent,
-        capture_output=True, text=True, check=False,
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return found.stdout.strip() or "unknown"
