@@ -1,0 +1,65 @@
+"""Real processes in a ROS domain of their own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+from ros_rig import Probe
+
+from vilp_ros.contract import Contract
+from vilp_ros.nodes.files import find_contract
+from vilp_ros.nodes.graph import parse, processes
+from vilp_ros.nodes.supervisor import Supervisor
+
+# A machine that also trains takes its time over an example.
+hypothesis.settings.register_profile("nodes", deadline=None)
+hypothesis.settings.load_profile("nodes")
+
+_DOMAINS = itertools.count(os.getpid())
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    return Contract.load(find_contract("sim_panda"))
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory) -> str:
+    from vilp_ros.policy.bundle import save_untrained
+
+    folder = tmp_path_factory.mktemp("models") / "untrained"
+    save_untrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def domain() -> Iterator[int]:
+    """A ROS domain that no other test of this run uses, for this process and its children."""
+    before, number = os.environ["ROS_DOMAIN_ID"], 1 + next(_DOMAINS) % 100
+    os.environ["ROS_DOMAIN_ID"] = str(number)
+    yield number
+    os.environ["ROS_DOMAIN_ID"] = before
+
+
+@pytest.fixture(scope="module")
+def probe(domain) -> Iterator[Probe]:
+    probe = Probe(domain)
+    yield probe
+    probe.close()
+
+
+@pytest.fixture(scope="module")
+def start(bundle, domain):
+    """`start(words...)`: a supervisor of the nodes that these arguments ask for, and its lines."""
+
+    def start(*words: str, only: tuple[str, ...] = ()) -> tuple[Supervisor, list[str]]:
+        lines: list[str] = []
+        table = processes({"model": bundle, **parse(words)})
+        chosen = [p for p in table if not only or p.name in only]
+        return Supervisor(chosen, write=lines.append), lines
+
+    return start
