@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.actions import ACTION_DIM
 from vilp_ros.policy.config import PolicyConfig
-from vilp_ros.policy.engines import Network, choose_device, compile_network
+from vilp_ros.policy.engines import Network, choose_device, compile_network, require_engine
 from vilp_ros.policy.networks import (
     BehaviourCloning,
     FrameDecoder,
@@ -108,6 +108,7 @@ def load_policy(
         spec.policy.sampler.planner_steps = spec.policy.sampler.idm_steps = steps
     device = choose_device(device)
     engine = engine or ("torch" if device != "cpu" else spec.policy.engine)
+    require_engine(engine, device)
     parts = _read_weights(folder)
     modules = build_modules(spec)
     try:

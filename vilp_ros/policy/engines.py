@@ -7,6 +7,7 @@ unrolled sampler takes half a minute to convert and gains nothing at this size.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -32,35 +33,38 @@ def choose_device(device: str) -> str:
     return device
 
 
+def require_engine(engine: str, device: str) -> None:
+    """Checks that an engine can run here, before any weight is read.
+
+    Raises:
+        VilpError: unknown engine, OpenVINO missing, or OpenVINO asked for on another device.
+    """
+    if engine not in ENGINES:
+        raise VilpError(f"engine {engine!r}; available: {', '.join(ENGINES)}")
+    if engine == "openvino" and device != "cpu":
+        raise VilpError(f"engine 'openvino' runs on the CPU, not on {device}: use engine 'torch'")
+    if engine == "openvino" and find_spec("openvino") is None:
+        raise VilpError(
+            "engine 'openvino' needs the package openvino (`pip install openvino`); "
+            "or choose engine 'torch'"
+        )
+
+
 def compile_network(
-    module: nn.Module,
-    example: tuple[torch.Tensor, ...],
-    *,
-    engine: str,
-    device: str = "cpu",
-    threads: int = 1,
-    precision: str = "bf16",
+    module: nn.Module, example: tuple[torch.Tensor, ...], engine: str, device: str, threads: int
 ) -> Network:
     """A callable from arrays to one array.
 
     Args:
         module: network in its final weights.
         example: inputs of the shapes and types it will be called with.
-        engine: `torch` or `openvino`.
-        device: torch device; OpenVINO runs on the CPU only.
+        engine: `torch` or `openvino`, checked by `require_engine`.
+        device: torch device.
         threads: CPU threads of an OpenVINO network; torch takes the process's setting.
-        precision: OpenVINO's `bf16` or `f32`; bf16 falls back to f32 where the CPU lacks it.
-
-    Raises:
-        VilpError: unknown engine, OpenVINO missing, or OpenVINO asked for on another device.
     """
     if engine == "torch":
         return _torch_network(module, device)
-    if engine != "openvino":
-        raise VilpError(f"engine {engine!r}; available: {', '.join(ENGINES)}")
-    if device != "cpu":
-        raise VilpError(f"engine 'openvino' runs on the CPU, not on {device}: use engine 'torch'")
-    return _openvino_network(module, example, threads, precision)
+    return _openvino_network(module, example, threads)
 
 
 def _torch_network(module: nn.Module, device: str) -> Network:
@@ -75,15 +79,10 @@ def _torch_network(module: nn.Module, device: str) -> Network:
 
 
 def _openvino_network(
-    module: nn.Module, example: tuple[torch.Tensor, ...], threads: int, precision: str
+    module: nn.Module, example: tuple[torch.Tensor, ...], threads: int
 ) -> Network:
-    try:
-        import openvino as ov
-    except ImportError as error:
-        raise VilpError(
-            "engine 'openvino' needs the package openvino (`pip install openvino`); "
-            "or choose engine 'torch'"
-        ) from error
+    import openvino as ov
+
     module = module.eval().cpu()
     with torch.inference_mode():
         model = ov.convert_model(module, example_input=example)
@@ -91,7 +90,7 @@ def _openvino_network(
     model.reshape(dict(zip(model.inputs, shapes, strict=True)))
     options: dict[str, Any] = {
         "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_PRECISION_HINT": "bf16",  # f32 where the CPU has no bf16
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,
     }
