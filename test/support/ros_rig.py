@@ -43,6 +43,10 @@ class Probe:
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
 
+    def add(self, node: Node) -> None:
+        """Spin a node of the test's own too."""
+        self._executor.add_node(node)
+
     def listen(self, kind, topic, callback=None, profile=qos.LATEST) -> list:
         """Messages of a topic, as they come (or what `callback` makes of them)."""
         messages = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
+from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -26,10 +27,11 @@ class ManagedNode(LifecycleNode):
     Args:
         name: Node name.
         table: Parameters; must contain `autostart`.
+        options: Of `rclpy.node.Node`.
     """
 
-    def __init__(self, name: str, table: Sequence[Parameter]) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, table: Sequence[Parameter], **options: Any) -> None:
+        super().__init__(name, **options)
         self.exit_code: int | None = None
         self._phase = "unconfigured"
         self._failure = ""

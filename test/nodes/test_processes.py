@@ -1,0 +1,61 @@
+"""How the nodes end, and what they say when they cannot begin: real processes."""
+
+import signal
+
+import pytest
+
+from vilp_ros.nodes.supervisor import Supervisor
+
+NODES = ("sim", "observation", "planner", "controller")
+
+
+def ends_with(supervisor: Supervisor, name: str) -> int:
+    return supervisor._children[name].wait(60)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_once_or_twice_ends_every_node_with_zero_and_in_silence(start, probe, times):
+    """A terminal sends SIGINT once, launch sends it twice."""
+    probe.reports.clear()
+    supervisor, lines = start()
+    with supervisor:
+        up = {"sim": "", "observation": "observing", "planner": "planning", "controller": ""}
+        probe.spin_until(
+            lambda: all(probe.says(name, text) for name, text in up.items()), "every node"
+        )
+        for _ in range(times):
+            for name in NODES:
+                supervisor.signal(name, signal.SIGINT)
+        assert {name: ends_with(supervisor, name) for name in NODES} == dict.fromkeys(NODES, 0)
+    noise = ("Traceback", "terminate called", "Aborted", "Exception", "Error")
+    assert not [line for line in lines if any(word in line for word in noise)]
+
+
+@pytest.mark.parametrize(
+    ("name", "contract_edit", "message"),
+    [
+        ("planner", ("eye_in_hand", "wrist"), "bundle expects views"),
+        ("controller", ("control_period_s: 0.05", "control_period_s: 0.1"), "control_period_s"),
+        ("sim", ("control_period_s: 0.05", "control_period_s: 0.1"), "the simulator runs at 0.05"),
+        ("observation", ("robot: sim_panda", "robot: [1]"), "ContractError: "),
+    ],
+)
+def test_a_node_that_cannot_begin_says_why_and_ends_with_2(
+    start, tmp_path, name, contract_edit, message
+):
+    from vilp_ros.nodes.files import find_contract
+
+    edited = tmp_path / "edited.yaml"
+    edited.write_text(find_contract("sim_panda").read_text().replace(*contract_edit))
+    supervisor, lines = start(f"contract:={edited}", only=(name,))
+    with supervisor:
+        assert ends_with(supervisor, name) == 2
+    assert any(message in line for line in lines), lines
+    assert not any("Traceback" in line for line in lines)
+
+
+def test_an_unknown_task_ends_the_simulator_and_names_the_tasks(start):
+    supervisor, lines = start("task:=juggle", only=("sim",))
+    with supervisor:
+        assert ends_with(supervisor, "sim") == 2
+    assert any("unknown task 'juggle': choose from lift" in line for line in lines), lines

@@ -1,0 +1,30 @@
+"""The whole graph on simulated time."""
+
+import itertools
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Header
+
+from vilp_ros.nodes import qos
+from vilp_ros.nodes.messages import seconds
+
+
+def test_every_node_takes_its_time_from_the_simulator(start, probe):
+    poses = probe.listen(PoseStamped, "ee_pose", profile=qos.STATE_IN)
+    targets = probe.listen(PoseStamped, "target_pose")
+    sources = probe.listen(Header, "controller/command_source")
+    clock = probe.listen(Clock, "/clock", profile=qos.SENSOR)
+    supervisor, _ = start("use_sim_time:=true")
+    with supervisor:
+        probe.spin_until(lambda: len(sources) > 40 and len(poses) > 40, "commands")
+        now = seconds(clock[-1].clock)
+    assert now < 1000  # seconds since the simulator began, not since 1970
+    stamps = [seconds(m.header.stamp) for m in poses]
+    np.testing.assert_allclose([b - a for a, b in itertools.pairwise(stamps)], 0.05, atol=1e-6)
+    ticks = [seconds(m.clock) for m in clock]
+    assert ticks == sorted(ticks)
+    assert np.median(np.diff(ticks)) < 0.03  # finer than the steps: commands are timed well
+    assert {seconds(m.stamp) for m in sources} <= set(np.round(np.arange(0, 1000, 0.05), 6))
+    assert all(0 < seconds(m.header.stamp) < 1000 for m in targets)
