@@ -398,6 +398,15 @@ def test_clock_stepped_back_holds_then_takes_the_first_new_plan(size):
     assert 0.4 <= resumed.action[0] < 0.5, "fades from where it was held"
 
 
+def test_a_clock_step_noticed_by_a_plan_fades_from_where_the_arm_is_held():
+    timeline = ActionTimeline("ee_pose", DT, STEPS, FADE)
+    timeline.submit(100.0, [pose(0.4)] * 8, 100.05)
+    timeline.sample(100.05)
+    timeline.submit(89.9, ramp(0.5, 0.4), 90.0)
+    timeline.submit(90.0, ramp(0.5, 0.4), 90.02)
+    assert timeline.sample(90.02).action[0] == pytest.approx(0.8 * 0.4 + 0.2 * 0.5 + 0.4 * 0.02)
+
+
 def test_clock_stepped_back_while_cleared_does_not_lock_plans_out():
     timeline = ActionTimeline("ee_pose", DT, STEPS)
     timeline.sample(100.0)

@@ -210,7 +210,7 @@ class ActionTimeline:
         actions = self._plan.actions
         elapsed = (now_s + self._latency_s - self._plan.stamp_s) / self._period_s
         elapsed = min(max(elapsed, 0.0), len(actions) - 1.0)
-        index = min(int(elapsed), len(actions) - 2) if len(actions) > 1 else 0
+        index = int(elapsed)
         start, end = actions[index], actions[min(index + 1, len(actions) - 1)]
         change = difference(self._kind, start, end)
         return moved(self._kind, start, (elapsed - index) * change)
