@@ -14,13 +14,13 @@ from tqdm import tqdm
 from vilp_ros.data.episodes import ROLES, Episode, EpisodeWriter
 from vilp_ros.errors import VilpError
 from vilp_ros.sim.env import Observation, SimEnv
-from vilp_ros.sim.experts import MODES, Expert, make_expert
+from vilp_ros.sim.experts import MODES, make_expert
 from vilp_ros.sim.motion import downward, gripper_yaw
 from vilp_ros.sim.noise import NoiseBursts
+from vilp_ros.sim.pick_expert import PickExpert
 from vilp_ros.sim.spoiled import SpoiledExpert
 
 EVALUATION_SEEDS = 700_000
-AFTER_SUCCESS = 8
 ATTEMPTS = 5
 _VIEWS = ("agentview", "eye_in_hand")
 _SPOILED_PERIODS = (50, 100)
@@ -153,18 +153,21 @@ def record(env: SimEnv, job: Job, attempt: int = 0) -> Episode:
     rng = np.random.default_rng([job.seed, MODES[env.task].index(job.mode), attempt])
     env.reset(job.seed)
     observation = _vary_start(env, np.random.default_rng([job.seed, 1]))
-    expert: Expert = make_expert(env, rng, job.mode)
+    expert = make_expert(env, rng, job.mode)
+    policy: PickExpert | SpoiledExpert = expert
     periods = env.max_steps
     if job.role == "suboptimal":
-        expert = SpoiledExpert(expert, rng)
+        policy = SpoiledExpert(expert, rng)
         periods = int(rng.integers(*_SPOILED_PERIODS))
     bursts = NoiseBursts(rng, job.noise)
-    observations, actions, disturbed = [observation], [], []
+    observations = [observation]
+    actions: list[np.ndarray] = []
+    disturbed: list[bool] = []
     since_success = 0
-    while len(actions) < periods and since_success <= AFTER_SUCCESS:
+    while len(actions) < periods and since_success <= env.spec.after_success:
         # Recovery matters most while the gripper aligns; a grasp is easily lost for good.
         low = expert.phase == "approach"
-        action, pushed = bursts.apply(expert.act(observation), 1.4 if low else 0.5, fingers=low)
+        action, pushed = bursts.apply(policy.act(observation), 1.4 if low else 0.5, fingers=low)
         observation = env.step(action)
         observations.append(observation)
         actions.append(action)

@@ -234,11 +234,13 @@ def _build(spec: Task, action_kind: str) -> Any:
         "gripper": {"type": "GRIP"},
     }
 
-    class Dressed(spec.environment):
-        def edit_model_xml(self, xml: str) -> str:
-            return dress(super().edit_model_xml(xml), spec.agentview)
+    environment: Any = spec.environment
 
-    return Dressed(
+    def edit_model_xml(self: Any, xml: str) -> str:
+        return dress(environment.edit_model_xml(self, xml), spec.agentview)
+
+    dressed: Any = type("Dressed", (environment,), {"edit_model_xml": edit_model_xml})
+    return dressed(
         robots="Panda",
         controller_configs={"type": "BASIC", "body_parts": {"right": arm}},
         has_renderer=False,
@@ -249,7 +251,6 @@ def _build(spec: Task, action_kind: str) -> Any:
         hard_reset=False,  # a reset then takes milliseconds
         ignore_done=True,
         seed=0,  # sizes drawn while the model is built are the same everywhere
-        **spec.options,
     )
 
 

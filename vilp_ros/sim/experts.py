@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 
 from vilp_ros.sim.block_expert import BlockExpert
-from vilp_ros.sim.env import Observation, SimEnv, SimError
-
-
-class Expert(Protocol):
-    """A scripted policy that sees the truth.
-
-    Attributes:
-        mode: which of several ways it takes; the same throughout an episode.
-        phase: what it is doing, for people.
-    """
-
-    mode: str
-    phase: str
-
-    def act(self, observation: Observation) -> np.ndarray:
-        """Absolute target (8,): xyz, quaternion xyzw in the base frame, gripper width."""
-
+from vilp_ros.sim.env import SimEnv, SimError
+from vilp_ros.sim.pick_expert import PickExpert
+from vilp_ros.sim.place_expert import can_expert, nut_expert
 
 # Modes that are recorded at every pose of the objects; None lets the expert draw one.
-MODES: dict[str, tuple[str, ...]] = {"lift": ("nearest",), "lift_wide": ("nearest", "other")}
+MODES: dict[str, tuple[str, ...]] = {
+    "lift": ("nearest",),
+    "lift_wide": ("nearest", "other"),
+    "can": ("direct",),
+    "square": ("direct",),
+}
 
 
-def make_expert(env: SimEnv, rng: np.random.Generator, mode: str | None = None) -> Expert:
+def make_expert(env: SimEnv, rng: np.random.Generator, mode: str | None = None) -> PickExpert:
     """Expert for the task of `env`, after its reset.
 
     Args:
@@ -42,5 +31,13 @@ def make_expert(env: SimEnv, rng: np.random.Generator, mode: str | None = None) 
     """
     if env.action_kind != "ee_pose":
         raise SimError(f"experts give ee_pose targets; this environment takes {env.action_kind}")
-    side = None if env.task == "lift_wide" else "none"
-    return BlockExpert(env, rng, mode if mode or side is None else "nearest", side)
+    modes = (*MODES[env.task], *(["mean"] if env.task.startswith("lift") else []))
+    if mode is not None and mode not in modes:
+        raise SimError(f"unknown mode {mode!r} of {env.task}: choose from {', '.join(modes)}")
+    if env.task == "can":
+        return can_expert(env)
+    if env.task == "square":
+        return nut_expert(env)
+    if env.task == "lift":
+        return BlockExpert(env, rng, mode or "nearest", side="none")
+    return BlockExpert(env, rng, mode)

@@ -18,6 +18,11 @@ def wrap(angle: float, period: float = 2 * np.pi) -> float:
     return (angle + period / 2) % period - period / 2
 
 
+def ramp(value: float, low: float, high: float) -> float:
+    """0 below `low`, 1 above `high`, linear between."""
+    return float(np.clip((value - low) / (high - low), 0.0, 1.0))
+
+
 def gripper_yaw(quat: np.ndarray) -> float:
     """Yaw of a gripper that points roughly down: 0 when its fingers open along the base's y.
 

@@ -1,4 +1,4 @@
-"""Disturbances for demonstrations: short bursts that push the arm off, so that it shows recovery."""
+"""Disturbances for demonstrations: bursts that push the arm off, so that it shows recovery."""
 
 from __future__ import annotations
 

@@ -17,9 +17,11 @@ _SHAPE = {"type", "size", "pos", "quat", "mesh"}
 
 _WHITE, _DARK = "0.93 0.94 0.95 1", "0.30 0.32 0.36 1"
 _TABLE, _FLOOR = "0.62 0.66 0.66 1", "0.32 0.33 0.36 1"
-_WOOD, _BIN, _PEG = "0.70 0.56 0.40 1", "0.45 0.38 0.33 1", "0.35 0.35 0.42 1"
+_SOURCE_BIN, _GOAL_BIN = "0.74 0.62 0.46 1", "0.50 0.40 0.33 1"
+_GOAL_PEG, _OTHER_PEG = "0.20 0.45 0.30 1", "0.45 0.45 0.50 1"
 _LEFT_FINGER, _RIGHT_FINGER = "0.98 0.78 0.10 1", "0.10 0.55 0.95 1"
 _OBJECT, _OBJECT_TOP = "0.72 0.10 0.08 1", "0.98 0.42 0.25 1"
+_GOAL = "0.95 0.60 0.55 0.35"
 
 # On the hand, 8.5 cm in front of the fingers and tilted 14 degrees back to them: robosuite's camera
 # (5 cm, straight) has the hand in a fifth of the picture and loses the object while it is grasped.
@@ -41,6 +43,16 @@ _LOOKS = {
     "gripper0_right_finger1_visual": _LEFT_FINGER,
     "gripper0_right_finger2_visual": _RIGHT_FINGER,
     "cube_g0": _OBJECT,
+    "Can_g0": _OBJECT,
+    "VisualCan_g0": _GOAL,
+}
+# Bodies whose geoms have no names of their own: colour of all that collides.
+_BODY_LOOKS = {
+    "bin1": _SOURCE_BIN,
+    "bin2": _GOAL_BIN,
+    "peg1": _GOAL_PEG,
+    "peg2": _OTHER_PEG,
+    "SquareNut_main": _OBJECT_TOP,
 }
 
 
@@ -84,11 +96,13 @@ def dress(xml: str, agentview: Camera) -> str:
         group `VISIBLE_GROUP`.
     """
     root = ET.fromstring(xml)
-    for body in [root.find("worldbody"), *root.iter("body")]:
-        for geom in body.findall("geom"):
-            colour = _LOOKS.get(geom.get("name", ""))
+    world = root.find("worldbody")
+    assert world is not None, "robosuite gave a model without a worldbody"
+    for body in [world, *world.iter("body")]:
+        for n, geom in enumerate(body.findall("geom")):
+            colour = _colour(body, geom)
             if colour is not None:
-                body.append(_seen(geom, colour))
+                body.append(_seen(geom, f"{body.get('name')}_{n}", colour))
             if geom.get("name") == "cube_g0":
                 body.append(_top(geom))
     places = {"agentview": agentview.attributes(), "robot0_eye_in_hand": _WRIST_CAMERA}
@@ -105,10 +119,16 @@ def dress(xml: str, agentview: Camera) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-def _seen(geom: ET.Element, colour: str) -> ET.Element:
-    """A copy that is seen and touches nothing. (Masses count geoms of group 0 only.)"""
-    shape = {k: v for k, v in geom.attrib.items() if k in _SHAPE}
-    return _visual(geom.get("name", ""), rgba=colour, **shape)
+def _colour(body: ET.Element, geom: ET.Element) -> str | None:
+    if geom.get("name") in _LOOKS:
+        return _LOOKS[geom.get("name", "")]
+    return _BODY_LOOKS.get(body.get("name", "")) if geom.get("group") == "0" else None
+
+
+def _seen(geom: ET.Element, name: str, colour: str) -> ET.Element:
+    """A copy that is seen and touches nothing; robosuite's masses count geoms of group 0 only."""
+    shape = {key: value for key, value in geom.attrib.items() if key in _SHAPE}
+    return _visual(name, rgba=colour, **shape)
 
 
 def _top(block: ET.Element) -> ET.Element:

@@ -6,6 +6,7 @@ import numpy as np
 
 from vilp_ros.geometry import quat_multiply, yaw_quat
 from vilp_ros.sim.env import Observation
+from vilp_ros.sim.pick_expert import PickExpert
 
 AIM_OFF = (0.035, 0.07)
 JUMP = 0.02
@@ -20,17 +21,11 @@ class SpoiledExpert:
         rng: source of all draws.
     """
 
-    def __init__(self, expert: BlockExpert, rng: np.random.Generator) -> None:
+    def __init__(self, expert: PickExpert, rng: np.random.Generator) -> None:
         angle, radius = rng.uniform(0, 2 * np.pi), rng.uniform(*AIM_OFF)
         expert.aim = radius * np.array([np.cos(angle), np.sin(angle)])
         self._expert, self._rng = expert, rng
         self._wander = np.zeros(4)
-        self.mode = expert.mode
-
-    @property
-    def phase(self) -> str:
-        """Phase of the spoiled expert."""
-        return self._expert.phase
 
     def act(self, observation: Observation) -> np.ndarray:
         """Absolute target (8,)."""

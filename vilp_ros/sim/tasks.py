@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 # robosuite warns at import about optional parts that nothing here uses; errors still come through.
 logging.getLogger("robosuite_logs").addFilter(lambda record: record.levelno >= logging.ERROR)
 
 from robosuite.environments.manipulation.lift import Lift  # noqa: E402
+from robosuite.environments.manipulation.nut_assembly import NutAssemblySquare  # noqa: E402
+from robosuite.environments.manipulation.pick_place import PickPlaceCan  # noqa: E402
 from robosuite.models.arenas import TableArena  # noqa: E402
 from robosuite.models.objects import BoxObject  # noqa: E402
 from robosuite.models.tasks import ManipulationTask  # noqa: E402
@@ -59,22 +60,30 @@ class Task:
 
     Attributes:
         environment: robosuite environment class.
-        objects: name in `SimEnv.truth` -> MuJoCo body.
+        objects: name in `SimEnv.truth` -> MuJoCo body; `goal` is where an object belongs.
         max_steps: control periods after which an episode counts as failed.
+        after_success: control periods that a demonstration goes on when the task is done.
         agentview: the fixed camera.
-        options: further arguments of the environment class.
     """
 
     environment: type
     objects: dict[str, str]
     max_steps: int
+    after_success: int
     agentview: Camera
-    options: dict[str, Any] = field(default_factory=dict)
 
 
-_TABLE_VIEW = Camera(position=(0.56, 0.24, 1.34), target=(0.0, 0.0, 0.92), fovy=35.5)
+# Nearer, lower and more from the side than robosuite's: the block fills more of the picture, two
+# of its sides are seen, and all of +-10 cm with the gripper above it is in view.
+_BLOCK_VIEW = Camera(position=(0.56, 0.24, 1.34), target=(0.0, 0.0, 0.92), fovy=35.5)
+_BINS_VIEW = Camera(position=(1.05, 0.0, 1.60), target=(0.04, 0.01, 0.94), fovy=40.0)
+_PEGS_VIEW = Camera(position=(0.72, 0.46, 1.36), target=(0.04, 0.07, 0.90), fovy=36.0)
 
 SPECS = {
-    "lift": Task(Lift, {"cube": "cube_main"}, 120, _TABLE_VIEW),
-    "lift_wide": Task(LiftWide, {"cube": "cube_main"}, 200, _TABLE_VIEW),
+    "lift": Task(Lift, {"cube": "cube_main"}, 120, 8, _BLOCK_VIEW),
+    "lift_wide": Task(LiftWide, {"cube": "cube_main"}, 200, 8, _BLOCK_VIEW),
+    "can": Task(PickPlaceCan, {"can": "Can_main", "goal": "VisualCan_main"}, 300, 12, _BINS_VIEW),
+    "square": Task(
+        NutAssemblySquare, {"nut": "SquareNut_main", "goal": "peg1"}, 350, 20, _PEGS_VIEW
+    ),
 }
