@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 CPU_INDEX=https://download.pytorch.org/whl/cpu
 
-say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
+say() { printf 'setup: %s\n' "$*" >&2; }
 fail() {
     printf 'setup: %s\n' "$*" >&2
     exit 1
