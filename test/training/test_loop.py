@@ -183,3 +183,18 @@ def test_two_processes_train_two_steps_together(tmp_path):
     assert notes["processes"] == 2
     key = "net.head.weight"
     assert not torch.equal(pair["model"][key], alone["model"][key])  # its own batches count
+
+
+def test_control_learns_from_the_same_frozen_latents(tmp_path):
+    from vilp_ros.cli.main import main
+
+    steps = [f"{part}.optim.steps=3" for part in ("autoencoder", "planner", "idm")]
+    assert main(command(tmp_path, "ldp", *steps)) == 0
+    frozen = f"autoencoder.bundle={tmp_path / 'ldp'}"
+    assert main(command(tmp_path, "bc", "policy.method=bc", "bc.steps=3", frozen)) == 0
+    latents = [np.load(tmp_path / f"work_{name}/latents.agentview.npy") for name in ("ldp", "bc")]
+    np.testing.assert_allclose(*latents, atol=0.02)  # bundles store half precision
+    other = command(
+        tmp_path, "other", "policy.method=bc", frozen, "policy.autoencoder.latent_dim=5"
+    )
+    assert main(other) == 2

@@ -81,6 +81,23 @@ def _read_weights(folder: Path) -> dict[str, dict[str, Tensor]]:
     return parts
 
 
+def load_modules(folder: Path, spec: BundleSpec) -> tuple[dict[str, nn.Module], Statistics]:
+    """Networks of a bundle in their trained weights, and its statistics.
+
+    Raises:
+        VilpError: the weights are missing, damaged or do not match `spec`.
+    """
+    parts = _read_weights(folder)
+    modules = build_modules(spec)
+    try:
+        for name, module in modules.items():
+            module.load_state_dict(parts[name])
+        return modules, Statistics.from_tensors(parts["statistics"])
+    except (KeyError, RuntimeError) as error:
+        what = str(error).splitlines()[0]
+        raise VilpError(f"{folder / WEIGHTS} does not fit its policy.yaml: {what}") from error
+
+
 def load_policy(
     bundle: str | Path,
     *,
@@ -102,22 +119,13 @@ def load_policy(
         VilpError: the bundle is missing, damaged or does not match its own description, or the
             engine or device is not available.
     """
-    folder = Path(bundle)
-    spec = load_spec(folder)
+    spec = load_spec(bundle)
     if steps is not None:
         spec.policy.sampler.planner_steps = spec.policy.sampler.idm_steps = steps
     device = choose_device(device)
     engine = engine or ("torch" if device != "cpu" else spec.policy.engine)
     require_engine(engine, device)
-    parts = _read_weights(folder)
-    modules = build_modules(spec)
-    try:
-        for name, module in modules.items():
-            module.load_state_dict(parts[name])
-        statistics = Statistics.from_tensors(parts["statistics"])
-    except (KeyError, RuntimeError) as error:
-        what = str(error).splitlines()[0]
-        raise VilpError(f"{folder / WEIGHTS} does not fit its policy.yaml: {what}") from error
+    modules, statistics = load_modules(Path(bundle), spec)
     return Policy(spec, _Networks(spec, modules, engine, device, threads), statistics)
 
 

@@ -33,7 +33,7 @@ class PlannerConfig:
     """
 
     kind: str = "transformer"
-    width: int = 256
+    width: int = 192
     depth: int = 4
     channels: list[int] = field(default_factory=lambda: [256, 512, 1024])
     prediction: str = "sample"

@@ -89,6 +89,7 @@ class AutoencoderTraining:
     """Loss of the autoencoders.
 
     Attributes:
+        bundle: take the frozen autoencoders of this bundle instead of training any.
         optim: optimisation.
         beta: weight of the KL term (paper: 1e-5 with unweighted pixels).
         contrast: extra weight of a pixel that differs fully from the view's median image.
@@ -97,6 +98,7 @@ class AutoencoderTraining:
         foresight_steps: control periods ahead.
     """
 
+    bundle: str | None = None
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(steps=2000, batch_size=64, lr=1e-3)
     )

@@ -22,14 +22,14 @@ from vilp_ros.data.table import Table, load_table
 from vilp_ros.data.windows import future
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.actions import relative_actions
-from vilp_ros.policy.bundle import save_bundle
+from vilp_ros.policy.bundle import load_modules, save_bundle
 from vilp_ros.policy.networks import (
     BehaviourCloning,
     build_autoencoder,
     build_idm,
     build_planner,
 )
-from vilp_ros.policy.spec import BundleSpec
+from vilp_ros.policy.spec import BundleSpec, load_spec
 from vilp_ros.training import checkpoint
 from vilp_ros.training.autoencoder import AutoencoderObjective
 from vilp_ros.training.config import Recipe
@@ -114,12 +114,30 @@ def _train_view(recipe: Recipe, work: Path, view: str) -> None:
     torch.manual_seed(recipe.seed)
     vae = build_autoencoder(recipe.policy.autoencoder, _frame_size(recipe, view))
     vae.to(memory_format=torch.channels_last)
-    objective = AutoencoderObjective(vae, table, view, training, held_out, recipe.autoencoder)
-    if not _load(objective, work / f"{name}.safetensors"):
-        fit(name, objective, recipe.autoencoder.optim, work, recipe.seed)
-    latents = encode_frames(objective.vae.cpu(), table.images[view])
+    if recipe.autoencoder.bundle:
+        vae.load_state_dict(_frozen_autoencoder(recipe, name))
+        weights = {f"vae.{key}": value for key, value in vae.state_dict().items()}
+        notes = {"step": 0, "seconds": 0.0, "last": f"frozen, of {recipe.autoencoder.bundle}"}
+        checkpoint.write(work / f"{name}.safetensors", {"model": weights}, notes)
+    else:
+        objective = AutoencoderObjective(vae, table, view, training, held_out, recipe.autoencoder)
+        if not _load(objective, work / f"{name}.safetensors"):
+            fit(name, objective, recipe.autoencoder.optim, work, recipe.seed)
+    latents = encode_frames(vae.cpu(), table.images[view])
     np.save(work / f"latents.{view}.draft.npy", latents)
     (work / f"latents.{view}.draft.npy").rename(work / f"latents.{view}.npy")
+
+
+def _frozen_autoencoder(recipe: Recipe, name: str) -> dict[str, torch.Tensor]:
+    """Weights of one view's VAE in the bundle that the recipe names."""
+    folder = Path(recipe.autoencoder.bundle or "")
+    spec = load_spec(folder)
+    if spec.policy.autoencoder != recipe.policy.autoencoder or name.split(".")[1] not in spec.views:
+        raise VilpError(
+            f"autoencoder.bundle {folder} has {spec.policy.autoencoder} for {list(spec.views)}; "
+            f"the recipe asks for {recipe.policy.autoencoder}: make policy.autoencoder the same"
+        )
+    return load_modules(folder, spec)[0][name].state_dict()
 
 
 def _features(recipe: Recipe, work: Path) -> tuple[Table, Features]:
