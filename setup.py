@@ -49,9 +49,7 @@ setup(
         "robosuite==1.5.2",
         "accelerate",
         "diffusers",
-        "einops",
         "h5py",
-        "imageio",
         "imageio-ffmpeg",
         "omegaconf",
         "openvino",
@@ -62,6 +60,7 @@ setup(
         "tensorboard",
         "torch>=2.13",
         "tqdm",
+        "typing-extensions",
     ],
     extras_require={
         "ros": ["cv-bridge", *(f"ros-jazzy-{name}" for name in ROS.split())],

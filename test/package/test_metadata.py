@@ -20,7 +20,6 @@ EXEC_DEPENDS = {element.text for element in MANIFEST.findall("exec_depend")}
 
 # Keys of rosdep that are not python3-<name on PyPI>.
 ROSDEP = {
-    "einops": "python3-einops-pip",
     "opencv-python": "python3-opencv",
     "pillow": "python3-pil",
     "pyyaml": "python3-yaml",
@@ -98,6 +97,14 @@ def test_every_other_import_is_required(distribution):
         if not is_ros(module):
             names = {canonicalize_name(name) for name in packages_distributions()[module]}
             assert names & required, f"{module} is imported and not in install_requires"
+
+
+def test_what_is_required_is_imported(distribution):
+    imports = {name for module in imported("vilp_ros") for name in packages_distributions()[module]}
+    required = {canonicalize_name(Requirement(line).name) for line in distribution.install_requires}
+    # torch.utils.tensorboard imports it on our behalf; setuptools builds the package.
+    unused = required - {canonicalize_name(name) for name in imports}
+    assert unused == {"tensorboard", "setuptools"}
 
 
 def test_what_is_required_is_in_the_manifest(distribution):
