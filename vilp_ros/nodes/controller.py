@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -51,10 +52,10 @@ class ControllerNode(ManagedNode):
     is followed by `~/command_source`, stamped like the image which that plan came from.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         self._worker: Worker[Image] | None = None
         self._entities: list = []
-        super().__init__("controller", CONTROLLER)
+        super().__init__("controller", CONTROLLER, **options)
 
     def _setup(self) -> None:
         from vilp_ros.nodes.bundle import load  # torch: only when weights are wanted

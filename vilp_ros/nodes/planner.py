@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from nav_msgs.msg import Path
@@ -57,11 +57,11 @@ class PlannerNode(ManagedNode):
     subscribes, in a thread of lower priority that takes the newest plan and drops the others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         self._planner: Worker[Observation] | None = None
         self._preview: Worker[tuple[float, NDArray]] | None = None
         self._inputs: list = []
-        super().__init__("planner", PLANNER)
+        super().__init__("planner", PLANNER, **options)
 
     def _setup(self) -> None:
         from vilp_ros.nodes.bundle import load  # torch: only when weights are wanted

@@ -1,0 +1,244 @@
+"""The planner around a policy that the test controls."""
+
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ros_rig import Probe
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import Trigger
+
+from vilp_ros.nodes import bundle, qos
+from vilp_ros.nodes.images import to_array, to_message
+from vilp_ros.nodes.messages import pack_state, seconds, to_stamp
+from vilp_ros.nodes.planner import PlannerNode
+from vilp_ros.nodes.robot_state import RobotState
+
+VIEWS = {"eye_in_hand": (96, 160), "agentview": (96, 160)}  # not in the contract's order
+SHAPE = (9, 1, 36)
+
+
+class FakePolicy:
+    """Its plan tells what it was made from; `decode` waits until it is let go."""
+
+    def __init__(self):
+        self.spec = SimpleNamespace(name="fake", views=VIEWS, plan_shape=SHAPE)
+        self.calls = []
+        self.may_plan, self.may_decode = threading.Event(), threading.Event()
+        self.may_plan.set()
+        self.may_decode.set()
+        self.decoding = threading.Event()
+
+    def noise(self, seed):
+        return seed
+
+    def encode(self, images, proprio, previous=None):
+        self.calls.append((images.mean((1, 2, 3)), proprio, previous))
+        return np.zeros(SHAPE[2], np.float32)
+
+    def plan(self, state, noise):
+        assert self.may_plan.wait(60)
+        return np.full((SHAPE[0], SHAPE[2]), noise, np.float32)
+
+    def decode(self, plan):
+        self.decoding.set()
+        assert self.may_decode.wait(60)
+        height, width = VIEWS["agentview"]
+        frames = np.zeros((SHAPE[0], 2, height, width, 3), np.uint8)
+        frames[:, 1] = np.arange(SHAPE[0], dtype=np.uint8)[:, None, None, None]
+        return frames
+
+    def ee_path(self, plan):
+        return np.tile([0.4, 0, 0.3, 1, 0, 0, 0], (SHAPE[0], 1)), np.full(SHAPE[0], 0.08)
+
+
+@pytest.fixture
+def policy(monkeypatch):
+    policy = FakePolicy()
+    monkeypatch.setattr(bundle, "load", lambda *_: policy)
+    return policy
+
+
+@pytest.fixture
+def probe(domain):
+    probe = Probe(domain)
+    yield probe
+    probe.close()
+
+
+class Feed:
+    """Observations as the observation node publishes them."""
+
+    def __init__(self, probe, contract):
+        self._joints = contract.proprio.joint_names
+        self._views = probe.node.create_publisher(Image, "observation/views", qos.LATEST)
+        self._state = probe.node.create_publisher(JointState, "observation/state", qos.LATEST)
+        self.probe = probe
+
+    def wait_until_matched(self):
+        self.probe.spin_until(
+            lambda: self._views.get_subscription_count() and self._state.get_subscription_count(),
+            "the planner's subscriptions",
+        )
+
+    def publish(self, stamp_s, x=0.4, grey=(10, 20)):
+        stamp = to_stamp(stamp_s)
+        state = RobotState(np.array([x, 0, 0.3, 1, 0, 0, 0]), 0.08, np.zeros(7))
+        self._state.publish(pack_state(state, self._joints, stamp))
+        pixels = np.repeat(np.uint8(grey), 96)[:, None, None] * np.ones((1, 160, 3), np.uint8)
+        self._views.publish(to_message(pixels, "rgb8", stamp))
+
+
+@pytest.fixture
+def planner(policy, probe):
+    options = ["--ros-args", "-p", "autostart:=false"]
+    node = PlannerNode(context=probe.context, cli_args=options)
+    probe.add(node)
+    yield node
+    policy.may_plan.set()
+    policy.may_decode.set()
+    node.close()
+    node.destroy_node()
+
+
+@pytest.fixture
+def feed(planner, probe, policy, contract):
+    planner.trigger_configure()
+    planner.trigger_activate()
+    policy.decoding.clear()
+    feed = Feed(probe, contract)
+    feed.wait_until_matched()
+    return feed
+
+
+@pytest.fixture
+def plans(probe, planner, feed):
+    plans = probe.listen(Image, "planner/plan")
+    probe.spin_until(planner._plan_topic.get_subscription_count, "the subscription to plans")
+    return plans
+
+
+def plan_for(probe, feed, plans, stamp_s, **kwargs):
+    """The plan made from an observation that is published now."""
+    feed.publish(stamp_s, **kwargs)
+    probe.spin_until(
+        lambda: plans and seconds(plans[-1].header.stamp) == stamp_s, f"a plan for {stamp_s}"
+    )
+    return plans[-1]
+
+
+def test_a_plan_carries_stamp_bundle_and_shape(probe, feed, plans):
+    plan = plan_for(probe, feed, plans, 100.0)
+    assert (plan.height, plan.width, plan.encoding) == (9, 1, "32FC36")
+    assert plan.header.frame_id == "fake"
+    assert to_array(plan).shape == SHAPE
+
+
+def test_views_reach_the_policy_in_its_own_order(probe, feed, plans, policy, contract):
+    assert list(contract.views) != list(VIEWS)
+    plan_for(probe, feed, plans, 100.0, grey=(10, 20))
+    np.testing.assert_array_equal(policy.calls[-1][0], [20, 10])
+
+
+def test_the_state_of_one_period_before_is_handed_over(probe, feed, plans, policy):
+    plan_for(probe, feed, plans, 100.0, x=0.40)
+    plan_for(probe, feed, plans, 100.05, x=0.42)
+    _, proprio, previous = policy.calls[-1]
+    assert proprio[0] == pytest.approx(0.42)
+    assert previous[0] == pytest.approx(0.40)
+    # One observation was lost: the state in the middle is interpolated.
+    plan_for(probe, feed, plans, 100.15, x=0.46)
+    assert policy.calls[-1][2][0] == pytest.approx(0.44)
+
+
+def test_a_new_episode_changes_the_noise_and_forgets_the_past(probe, feed, plans, policy):
+    assert to_array(plan_for(probe, feed, plans, 100.0)).max() == 0
+    assert probe.call(Trigger, "planner/new_episode").message == "sampling noise 1"
+    assert to_array(plan_for(probe, feed, plans, 100.05, x=0.6)).max() == 1
+    _, proprio, previous = policy.calls[-1]
+    assert previous is None or previous[0] == pytest.approx(proprio[0])
+
+
+def test_while_it_plans_only_the_newest_observation_waits(probe, feed, plans, policy, planner):
+    plan_for(probe, feed, plans, 100.0)
+    policy.may_plan.clear()
+    calls = len(policy.calls)
+    feed.publish(101.0)
+    probe.spin_until(lambda: len(policy.calls) > calls, "the planner to be busy")
+    for stamp in range(102, 122):
+        feed.publish(stamp)
+        probe.spin_until(lambda s=stamp: planner._past.at(s, 0.0), "its delivery")
+    probe.spin_until(lambda: planner._views is None, "the views that belong to it")
+    policy.may_plan.set()
+    probe.spin_until(lambda: seconds(plans[-1].header.stamp) == 121, "the newest plan")
+    assert len(policy.calls) == calls + 2  # 101 and 121
+    assert planner._planner.replaced == 19
+
+
+def test_decoding_never_delays_a_plan(probe, feed, plans, policy, planner):
+    strips = probe.listen(Image, "planner/predicted_frames")
+    plan_for(probe, feed, plans, 100.0)
+    policy.may_decode.clear()
+    policy.decoding.clear()
+    probe.spin_until(planner._strip.get_subscription_count, "the subscription to strips")
+    stamp = 101.0
+
+    def stuck():
+        nonlocal stamp
+        stamp += 1
+        plan_for(probe, feed, plans, stamp)
+        return policy.decoding.is_set()
+
+    probe.spin_until(stuck, "a decode that does not return")
+    strips.clear()
+    for k in range(10):
+        plan_for(probe, feed, plans, 1000.0 + k)
+    assert not strips
+    policy.may_decode.set()
+    probe.spin_until(lambda: strips and seconds(strips[-1].header.stamp) == 1009.0, "the newest")
+    assert len(strips) <= 2
+    assert (strips[-1].height, strips[-1].width) == (2 * 96, 9 * 160)
+    pixels = to_array(strips[-1])
+    assert pixels[96:, 8 * 160 :].min() == pixels[96:, 8 * 160 :].max() == 8
+
+
+def test_nothing_is_decoded_while_nobody_looks(probe, feed, plans, policy):
+    for k in range(5):
+        plan_for(probe, feed, plans, 100.0 + k)
+    assert not policy.decoding.is_set()
+
+
+def test_an_error_of_the_policy_is_reported_and_the_next_plan_comes(probe, feed, plans, policy):
+    plan_for(probe, feed, plans, 100.0)
+    good, policy.encode = policy.encode, lambda *_: 1 / 0
+
+    def reported():
+        feed.publish(101.0)
+        return probe.says("planner", "ZeroDivisionError")
+
+    probe.spin_until(reported, "the error on diagnostics")
+    policy.encode = good
+    plan_for(probe, feed, plans, 102.0)
+
+
+def test_deactivated_it_plans_nothing_and_reactivated_it_goes_on(probe, feed, plans, planner):
+    plan_for(probe, feed, plans, 100.0)
+    planner.trigger_deactivate()
+    feed.publish(101.0)
+    probe.spin_until(lambda: planner._past.at(101.0, 0.0), "the observation to be delivered")
+    planner.trigger_activate()
+    plan_for(probe, feed, plans, 102.0)
+    assert [seconds(p.header.stamp) for p in plans] == [100.0, 102.0]
+
+
+def test_another_size_of_observation_is_refused_by_name(probe, feed, plans, contract):
+    plan_for(probe, feed, plans, 100.0)
+    small = to_message(np.zeros((96, 160, 3), np.uint8), "rgb8", to_stamp(101.0))
+
+    def refused():
+        feed.publish(101.0)
+        feed._views.publish(small)
+        return probe.says("planner", "observation/views is 96x160 rgb8")
+
+    probe.spin_until(refused, "the refusal")
