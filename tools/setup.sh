@@ -29,11 +29,13 @@ find_python() {
 
 # Debian packages that are missing, by what their absence would break.
 missing_packages() {
-    local libraries
+    local libraries renderer='libOSMesa\.so'
+    # sim/ renders through EGL as well, noisily: good enough for who may not install packages.
+    [ "$(id -u)" = 0 ] || renderer+='|libEGL\.so\.1 '
     libraries=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p)
-    grep -q 'libGL\.so\.1 ' <<<"$libraries" || echo libgl1            # cv2
+    grep -q 'libGL\.so\.1 ' <<<"$libraries" || echo libgl1              # cv2
     grep -q 'libglib-2\.0\.so\.0 ' <<<"$libraries" || echo libglib2.0-0 # cv2
-    grep -qE 'libOSMesa\.so|libEGL\.so\.1 ' <<<"$libraries" || echo libosmesa6 # rendering without a screen
+    grep -qE "$renderer" <<<"$libraries" || echo libosmesa6             # rendering without a screen
     "$1" -c 'import venv, ensurepip' 2>/dev/null || "$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'
 }
 

@@ -108,6 +108,14 @@ def test_root_gets_the_missing_libraries_installed(checkout):
     assert install.endswith(" libgl1 libglib2.0-0 libosmesa6")
 
 
+@pytest.mark.parametrize(("user", "wanted"), [("0", "libosmesa6\n"), ("1000", "")])
+def test_only_root_is_asked_for_osmesa_where_egl_is_there(checkout, user, wanted):
+    present = r"libGL.so.1 (x)\nlibglib-2.0.so.0 (x)\nlibEGL.so.1 (x)\n"
+    fake(checkout, "ldconfig", f"printf '{present}'")
+    fake(checkout, "id", f"echo {user}")
+    assert run(checkout, "tools/setup.sh", "missing_packages", sys.executable).stdout == wanted
+
+
 def test_torch_comes_from_where_the_user_says(checkout):
     result = run(checkout, "tools/setup.sh", "torch_index", "false", TORCH_INDEX_URL="https://x/y")
     assert result.stdout == "https://x/y\n"
