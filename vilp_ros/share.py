@@ -12,9 +12,9 @@ _PACKAGE = Path(__file__).resolve().parent
 def share_dir() -> Path:
     """The folder that holds `config/ launch/ models/ rviz/` of this very copy of the package.
 
-    A checkout (also `pip install -e` and `colcon build --symlink-install`) keeps them at its root, an installed
-    copy in `<prefix>/share/vilp_ros`. No environment variable takes part, so that a copy never reads the files
-    of another.
+    A checkout (also `pip install -e` and `colcon build --symlink-install`) keeps them at its root,
+    an installed copy in `<prefix>/share/vilp_ros`. No environment variable takes part, so that a
+    copy never reads the files of another.
 
     Raises:
         VilpError: The package was copied without its files.

@@ -1,7 +1,8 @@
 """`vilp VERB`: finds the verb, parses its arguments, turns its errors into sentences.
 
 A verb is a module of this room with `HELP` (one line), `DESCRIPTION`, `add_arguments(parser)` and
-`run(args) -> int` (the exit code). It imports torch, rclpy or a simulator inside `run`, so that help is instant.
+`run(args) -> int` (the exit code). It imports torch, rclpy or a simulator inside `run`, so that
+help is instant.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # The reader (`vilp ... | head`) left; keep the interpreter from complaining when it flushes stdout.
+        # The reader (`vilp ... | head`) left; the interpreter must not complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
 
