@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 
-from vilp_ros.nodes.graph import ARGUMENTS, parse, processes
+from vilp_ros.nodes.graph import ARGUMENTS, parse, processes, respawns
 
 HELP = "start the nodes: simulator, observation, planner, controller"
 DESCRIPTION = """\
@@ -42,6 +42,5 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(line)
         sys.stdout.flush()
 
-    respawn = given.get("use_respawn") == "true"
-    with Supervisor(started, respawn=respawn, write=write) as supervisor:
+    with Supervisor(started, respawn=respawns(given), write=write) as supervisor:
         return supervisor.wait(stop)

@@ -15,6 +15,7 @@ from vilp_ros.errors import VilpError
 from vilp_ros.nodes.files import find, find_contract, find_model
 
 BOOL = ("true", "false")
+RESPAWN_DELAY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,11 @@ class Argument:
         Raises:
             VilpError: It is of another kind, or none of the choices.
         """
-        choices = BOOL if isinstance(self.default, bool) else self.choices
+        boolean = isinstance(self.default, bool)
+        choices, text = (BOOL, text.lower()) if boolean else (self.choices, text)
         if choices and text not in choices:
             raise VilpError(f"{self.name}:={text}: choose from {', '.join(choices)}")
-        if isinstance(self.default, bool):
+        if boolean:
             return text == "true"
         try:
             return type(self.default)(text)
@@ -117,6 +119,7 @@ class Process:
         namespace: Of the node.
         parameters: Of the node, beside `params_file`.
         params_file: Parameter file.
+        log_level: `LOGGER:=LEVEL` of the node: at `debug` the middleware would drown it.
     """
 
     name: str
@@ -126,6 +129,7 @@ class Process:
     namespace: str = ""
     parameters: Mapping[str, bool | int | str] = field(default_factory=dict)
     params_file: str = ""
+    log_level: str = ""
 
 
 def parse(words: Iterable[str]) -> dict[str, str]:
@@ -157,7 +161,7 @@ def processes(given: Mapping[str, str]) -> list[Process]:
     Raises:
         VilpError: A value is of the wrong kind or names a file that does not exist.
     """
-    values = {a.name: a.parse(given.get(a.name, a.text)) for a in ARGUMENTS}
+    values = _values(given)
     values["contract"] = str(find_contract(str(values["contract"])))
     values["model"] = str(find_model(str(values["model"])))
     values["params_file"] = str(find(str(values["params_file"]), "config/nodes", ".yaml"))
@@ -171,17 +175,27 @@ def processes(given: Mapping[str, str]) -> list[Process]:
     return started
 
 
+def respawns(given: Mapping[str, str]) -> bool:
+    """Whether these arguments ask for nodes that come back when they die."""
+    return bool(_values(given)["use_respawn"])
+
+
+def _values(given: Mapping[str, str]) -> dict[str, bool | int | str]:
+    return {a.name: a.parse(given.get(a.name, a.text)) for a in ARGUMENTS}
+
+
 def _node(entry: NodeEntry, values: Mapping[str, bool | int | str]) -> Process:
     # An empty text means "nothing said": the parameter file, or the node's default, decides.
     parameters = {name: values[name] for name in entry.parameters if values[name] != ""}
     namespace, params_file = str(values["namespace"]), str(values["params_file"])
-    words = ["-r", f"__node:={entry.name}", "--params-file", params_file]
+    logger = ".".join(filter(None, (*namespace.split("/"), entry.name)))
+    level = f"{logger}:={values['log_level']}"
+    words = ["-r", f"__node:={entry.name}", "--params-file", params_file, "--log-level", level]
     words += ["-r", f"__ns:=/{namespace}"] if namespace else []
     for source, target in entry.remappings:
         words += ["-r", f"{source}:={target}"]
     for name, value in parameters.items():
         words += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
-    words += ["--log-level", log_level(entry, values)]
     command = (sys.executable, "-m", f"vilp_ros.nodes.{entry.name}", "--ros-args", *words)
     return Process(
         entry.name,
@@ -190,13 +204,8 @@ def _node(entry: NodeEntry, values: Mapping[str, bool | int | str]) -> Process:
         namespace=namespace,
         parameters=parameters,
         params_file=params_file,
+        log_level=level,
     )
-
-
-def log_level(entry: NodeEntry, values: Mapping[str, bool | int | str]) -> str:
-    """`LOGGER:=LEVEL` of one node: at `debug` the middleware would drown it."""
-    logger = ".".join(filter(None, (*str(values["namespace"]).split("/"), entry.name)))
-    return f"{logger}:={values['log_level']}"
 
 
 def _rviz(values: Mapping[str, bool | int | str]) -> Process:

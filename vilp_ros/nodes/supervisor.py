@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes.graph import Process
+from vilp_ros.nodes.graph import RESPAWN_DELAY_S, Process
 
 SUPERVISOR = "VILP_SUPERVISOR_PID"
 """Environment variable that tells a child whom not to outlive."""
 
-_RESPAWN_DELAY_S = 1.0
 _PATIENCE_S = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 
 
@@ -117,7 +116,7 @@ class Supervisor:
                 continue
             self._write(f"[{name}] ended by itself: {describe_exit(code)}\n")
             if self._respawn:
-                stop.wait(_RESPAWN_DELAY_S)
+                stop.wait(RESPAWN_DELAY_S)
                 self.start(name)
             elif self._processes[name].required:
                 self.stop()
