@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 from tqdm import tqdm
@@ -136,6 +138,10 @@ _env: SimEnv  # one per worker process: building it takes seconds
 
 def _open(task: str) -> None:
     global _env
+    parent = parent_process()
+    assert parent is not None
+    # A killed collection must not leave workers waiting for jobs for ever.
+    Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
     _env = SimEnv(task, views=_VIEWS)
 
 

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.errors import VilpError
+from vilp_ros.sim.collect import Job, collect, record
+
+VIEWS = ("agentview", "eye_in_hand")
+
+
+def test_a_killed_collection_goes_on_where_it_stopped(tmp_path):
+    path = tmp_path / "wide.hdf5"
+    command = [sys.executable, "-m", "vilp_ros", "collect", "--task", "lift_wide"]
+    command += ["--episodes", "4", "--out", str(path), "--noise", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as process:
+        shown = b""
+        while b"1/4" not in shown:
+            chunk = process.stderr.read1()
+            assert chunk, shown.decode()
+            shown += chunk
+        os.kill(process.pid, signal.SIGKILL)
+        process.stderr.read()  # ends when the workers, too, are gone: they notice by themselves
+    before = len(EpisodeFile(path))
+    assert 1 <= before < 4
+
+    report = collect("lift_wide", path, 4, 0, noise=0.0)
+    assert (report.found, report.recorded) == (before, 4 - before)
+    episodes = list(EpisodeFile(path))
+    assert sorted((e.seed, e.info["mode"]) for e in episodes) == [
+        (seed, mode) for seed in (0, 1) for mode in ("nearest", "other")
+    ]
+    for a in episodes:
+        assert a.success
+        assert not a.disturbed.any()
+        assert a.images["eye_in_hand"].shape == (len(a) + 1, 96, 160, 3)
+        for b in episodes:
+            if a.seed == b.seed:  # a mode must not be told from the start
+                np.testing.assert_array_equal(a.ee_pose[0], b.ee_pose[0])
+                np.testing.assert_array_equal(a.images["agentview"][0], b.images["agentview"][0])
+
+
+def test_recorded_actions_are_what_moved_the_arm(sim):
+    seed = 1  # its episodes start at rest, where a reset ends
+    episode = record(sim("lift_wide", VIEWS), Job(seed, "other", "expert", noise=0.3))
+    assert episode.disturbed.any()
+    env = sim("lift_wide")
+    np.testing.assert_allclose(env.reset(seed).ee_pose, episode.ee_pose[0], atol=1e-6)
+    for k, action in enumerate(episode.actions):
+        np.testing.assert_allclose(env.step(action).ee_pose, episode.ee_pose[k + 1], atol=1e-5)
+
+
+def test_suboptimal_episodes_fail_and_keep_their_actions(sim):
+    env = sim("lift_wide", VIEWS)
+    episodes = [record(env, Job(s, "nearest", "suboptimal", 0.2)) for s in (100, 101)]
+    assert not any(e.success for e in episodes)
+    assert all(len(e.actions) == len(e) for e in episodes)
+    assert all(np.ptp(e.ee_pose[:, 2]) > 0.05 for e in episodes)  # it does move about
+
+
+def test_action_free_episodes_have_no_actions(sim):
+    episode = record(sim("lift_wide", VIEWS), Job(102, "nearest", "action_free", 0.0))
+    episode.check()
+    assert episode.success
+    assert episode.actions is None
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"role": "novice"}, "suboptimal"),
+        ({"noise": 1.0}, "below 1"),
+        ({"seed_start": 699_999}, "for evaluation"),
+    ],
+)
+def test_a_collection_that_makes_no_sense_is_refused(tmp_path, change, named):
+    arguments = {"task": "lift_wide", "episodes": 10, "seed_start": 0} | change
+    with pytest.raises(VilpError, match=named):
+        collect(path=tmp_path / "x.hdf5", **arguments)
+    assert not (tmp_path / "x.hdf5").exists()
