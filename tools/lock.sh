@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu}"
 scratch=$(mktemp -d)
-trap 'rm -r "$scratch"' EXIT
+trap 'rm -rf "$scratch" vilp_ros.egg-info' EXIT
 
 cat >"$scratch/constraints" <<EOF
 torch==2.13.0
