@@ -1,0 +1,74 @@
+"""The speed table: one process a row, honest differences, readable failures."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from vilp_ros.cli.main import main
+from vilp_ros.errors import VilpError
+from vilp_ros.evaluation.bench import Job, bench, difference, run_job
+from vilp_ros.geometry import quat_multiply, yaw_quat
+from vilp_ros.policy.bundle import save_untrained
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle")
+    save_untrained(folder, task="lift")
+    return folder
+
+
+def test_difference_is_in_units_a_person_can_judge():
+    a = np.tile([0.4, 0.1, 0.2, 1.0, 0.0, 0.0, 0.0, 0.08], (5, 8, 1))
+    b = a.copy()
+    b[2, 3, 1] += 0.004
+    b[1, 0, 3:7] = quat_multiply(yaw_quat(np.deg2rad(3.0)), a[1, 0, 3:7])
+    b[4, 7, 7] -= 0.002
+    found = difference(a, b)
+    assert found == pytest.approx(
+        {"position_mm": 4.0, "rotation_deg": 3.0, "gripper_mm": 2.0}, rel=1e-6
+    )
+
+
+def test_the_verb_saves_the_table_and_the_machine(bundle, tmp_path, capsys):
+    path = tmp_path / "bench.json"
+    words = ["--bundle", str(bundle), "--threads", "1", "--steps", "2", "--repeats", "20"]
+    assert main(["bench", *words, "--json", str(path)]) == 0
+    report = json.loads(path.read_text())
+    rows = {row["engine"]: row for row in report["rows"]}
+    assert set(rows) == {"torch", "openvino"}
+    for row in rows.values():
+        assert row["total_ms"]["p50"] <= row["total_ms"]["p99"]
+        parts = sum(row[f"{part}_ms"]["p50"] for part in ("encode", "plan", "idm"))
+        assert parts <= 1.5 * row["total_ms"]["p50"] + 1.0
+    assert "against_torch" not in rows["torch"]
+    assert rows["openvino"]["against_torch"]["position_mm"] < 5.0
+    assert {"cpu", "cores", "load_average"} <= set(report["machine"])
+    table = capsys.readouterr().out
+    assert "openvino" in table
+    assert report["machine"]["cpu"] in table
+
+
+def test_an_unknown_engine_is_refused_before_anything_starts(bundle):
+    with pytest.raises(VilpError, match="unknown engine 'tvm'; available: torch, openvino"):
+        bench(bundle, engines=["torch", "tvm"], threads=[1], steps=[1])
+
+
+def test_a_process_that_fails_says_why(tmp_path):
+    np.savez(tmp_path / "observations.npz", images=np.zeros(1), proprio=np.zeros(1))
+    job = Job(
+        bundle=str(tmp_path / "nowhere"),
+        engine="torch",
+        threads=1,
+        steps=(1,),
+        repeats=1,
+        warmup=0,
+        device="cpu",
+        observations=str(tmp_path / "observations.npz"),
+        actions=str(tmp_path / "actions.npz"),
+    )
+    with pytest.raises(VilpError, match=r"(?s)bench of torch with 1 thread.*no bundle at"):
+        run_job(job)

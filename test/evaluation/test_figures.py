@@ -1,0 +1,117 @@
+"""Pictures: what is shown where, and that a browser's codec gets it back."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from vilp_ros.evaluation.figures import (
+    IMAGINED,
+    REAL,
+    SUCCESS,
+    Pair,
+    Plan,
+    strip,
+    video_frame,
+    write_video,
+)
+
+VIEWS = ("agentview", "eye_in_hand")
+OFFSETS = (0.1, 0.2, 0.3, 0.4)
+
+
+def flat(value):
+    return np.full((96, 160, 3), value, np.uint8)
+
+
+def holds(image, value, at_least):
+    """Whether `value` fills at least that many pixels."""
+    return int((image == value).all(axis=-1).sum()) >= at_least
+
+
+@pytest.fixture
+def frame_parts():
+    real = {"agentview": flat(40), "eye_in_hand": flat(80)}
+    frames = {
+        v: np.stack([flat(100 + 40 * i + 10 * k) for k in range(4)]) for i, v in enumerate(VIEWS)
+    }
+    return real, Plan(OFFSETS, frames)
+
+
+def test_every_camera_and_every_imagined_frame_is_shown(frame_parts):
+    real, plan = frame_parts
+    image = video_frame(real, plan, title="t", time_s=1.0)
+    for value in (40, 80):
+        assert holds(image, value, 100_000)
+    for i in range(2):
+        for k in range(4):
+            assert holds(image, 100 + 40 * i + 10 * k, 25_000)
+
+
+def test_reality_is_above_the_plan_and_each_camera_above_its_own_plan(frame_parts):
+    real, plan = frame_parts
+    image = video_frame(real, plan, title="t", time_s=1.0)
+
+    def centre(value):
+        rows, columns = np.nonzero((image == value).all(axis=-1))
+        return rows.mean(), columns.mean()
+
+    for camera, imagined in ((40, 100), (80, 140)):
+        assert centre(camera)[0] < centre(imagined)[0]
+    assert abs(centre(40)[1] - np.mean([centre(100)[1], centre(110)[1]])) < 6
+    assert centre(40)[1] < centre(80)[1]
+    assert centre(100)[1] < centre(110)[1]  # time runs to the right
+
+
+def test_all_frames_of_a_video_have_one_even_size(frame_parts):
+    real, plan = frame_parts
+    shapes = {
+        video_frame(real, p, title="t", time_s=s, success=done).shape
+        for p, s, done in ((None, 0.0, False), (plan, 1.0, False), (plan, 123.4, True))
+    }
+    assert len(shapes) == 1
+    height, width, _ = shapes.pop()
+    assert height % 2 == width % 2 == 0
+
+
+def test_success_changes_the_frame_of_the_cameras(frame_parts):
+    real, plan = frame_parts
+    before = video_frame(real, plan, title="t", time_s=1.0)
+    after = video_frame(real, plan, title="t", time_s=1.0, success=True)
+    assert holds(before, REAL, 1000)
+    assert not holds(before, SUCCESS, 1000)
+    assert holds(after, SUCCESS, 1000)
+    assert holds(after, IMAGINED, 1000)
+
+
+def test_strip_puts_reality_directly_above_imagination():
+    pairs = [
+        Pair(float(k), {v: flat(10 + k) for v in VIEWS}, {v: flat(110 + k) for v in VIEWS})
+        for k in range(5)
+    ]
+    image = strip(pairs, title="t", ahead_s=0.4)
+    for k in range(5):
+        rows, columns = np.nonzero((image == 10 + k).all(axis=-1))
+        below_rows, below_columns = np.nonzero((image == 110 + k).all(axis=-1))
+        assert columns.min() == below_columns.min()
+        assert columns.max() == below_columns.max()
+        assert rows.min() < below_rows.min()
+
+
+def test_video_comes_back_as_h264_with_every_frame_in_order(tmp_path):
+    path = tmp_path / "v.mp4"
+    write_video(path, (np.full((64, 96, 3), 20 * k, np.uint8) for k in range(12)), fps=20)
+    video = cv2.VideoCapture(str(path))
+    fourcc = int(video.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little")
+    assert fourcc in (b"h264", b"avc1")
+    assert video.get(cv2.CAP_PROP_FPS) == 20
+    means = []
+    while (read := video.read())[0]:
+        means.append(read[1].mean())
+    assert means == pytest.approx([20 * k for k in range(12)], abs=4)
+
+
+def test_no_frames_make_no_file(tmp_path):
+    write_video(tmp_path / "v.mp4", iter(()), fps=20)
+    assert not (tmp_path / "v.mp4").exists()

@@ -1,0 +1,154 @@
+"""Probes on a policy whose errors are known, on frames and episodes of the real simulator."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.errors import VilpError
+from vilp_ros.evaluation.agents import OracleAgent, recorded_seeds
+from vilp_ros.evaluation.probes import idm_error, object_box, psnr, reconstruction
+from vilp_ros.evaluation.recordings import VALIDATION_SEEDS, record_held_out
+from vilp_ros.evaluation.rollout import run_episode
+from vilp_ros.geometry import quat_multiply, yaw_quat
+from vilp_ros.sim.env import SimEnv
+
+VIEWS = ("agentview", "eye_in_hand")
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    path = tmp_path_factory.mktemp("held_out") / "lift.hdf5"
+    record_held_out("lift", path, episodes=3, noise=0.0)
+    return EpisodeFile(path)
+
+
+class KnownPolicy:
+    """A state is the number of its recorded frame; actions are the recorded ones, plus an error."""
+
+    def __init__(self, file, horizon=8, method="ldp"):
+        self.spec = SimpleNamespace(
+            views=dict.fromkeys(VIEWS), horizon=horizon, n_action_steps=4, method=method
+        )
+        self._episodes, self._frames = list(file), {}
+        self.offset_m, self.turn_deg, self.flip_gripper, self.blur = 0.0, 0.0, False, 0.0
+        self.pairs = []
+
+    def noise(self, seed):
+        return seed
+
+    def encode(self, images, proprio, previous):
+        for e, episode in enumerate(self._episodes):
+            for t in np.flatnonzero(
+                np.abs(episode.ee_pose[:, :3] - proprio[:3]).max(axis=1) < 1e-6
+            ):
+                if (episode.images["agentview"][t] == images[0]).all():
+                    assert (previous is None) == (t == 0)
+                    return np.array([e, t], np.float32)
+        raise AssertionError("a frame that nobody recorded")
+
+    def act(self, plan, noise):
+        plan = plan.astype(int)
+        self.pairs += [(tuple(a), tuple(b)) for a, b in pairwise(plan)]
+        actions = np.stack(
+            [self._episodes[e].actions[min(t, len(self._episodes[e]) - 1)] for e, t in plan[:-1]]
+        )
+        actions[:, 0] += self.offset_m
+        actions[:, 3:7] = quat_multiply(yaw_quat(np.deg2rad(self.turn_deg)), actions[:, 3:7])
+        actions[:, 7] = 0.08 - actions[:, 7] if self.flip_gripper else actions[:, 7]
+        return actions
+
+    def decode(self, states):
+        frames = []
+        for e, t in states.astype(int):
+            images = np.stack([self._episodes[e].images[v][t] for v in VIEWS]).astype(float)
+            frames.append(np.clip(images + self.blur, 0, 255))
+        return np.asarray(frames).astype(np.uint8)
+
+
+def test_held_out_episodes_succeed_on_their_own_seeds(recorded):
+    seeds = recorded_seeds(recorded)
+    assert len(set(seeds)) == len(recorded) == 3
+    assert min(seeds) >= VALIDATION_SEEDS
+    assert all(episode.success and not episode.disturbed.any() for episode in recorded)
+
+
+def test_oracle_with_perfect_inverse_dynamics_succeeds(recorded):
+    """Proves the replay: an offset of one step or the wrong seed would fail."""
+    policy = KnownPolicy(recorded)
+    with SimEnv("lift", views=()) as env:
+        agent = OracleAgent(policy, recorded)
+        results = [run_episode(env, agent, seed) for seed in recorded_seeds(recorded)]
+    assert all(result.success for result in results)
+    steps = {b[1] - a[1] for a, b in policy.pairs}
+    assert steps <= {0, 1}  # neighbours; 0 only behind the end
+
+
+def test_idm_error_measures_what_is_wrong(recorded):
+    policy = KnownPolicy(recorded)
+    report = idm_error(policy, recorded)
+    assert report["pairs"] == sum(len(episode) for episode in recorded)
+    assert report["idm"]["position_mm"]["p99"] == pytest.approx(0.0, abs=1e-3)
+    assert report["idm"]["gripper_accuracy"] == 1.0
+    assert report["next_pose"]["position_mm"]["mean"] > 5.0  # the target leads the arm
+    policy.offset_m, policy.turn_deg, policy.flip_gripper = 0.003, 2.0, True
+    wrong = idm_error(policy, recorded)["idm"]
+    assert wrong["position_mm"]["p50"] == pytest.approx(3.0, abs=1e-3)
+    assert wrong["rotation_deg"]["p50"] == pytest.approx(2.0, abs=1e-2)
+    assert wrong["gripper_accuracy"] == 0.0
+
+
+def test_idm_probe_refuses_what_has_no_inverse_dynamics(recorded):
+    with pytest.raises(VilpError, match="no inverse dynamics"):
+        idm_error(KnownPolicy(recorded, method="bc"), recorded)
+
+
+def test_reconstruction_of_a_known_error(recorded):
+    policy = KnownPolicy(recorded)
+    policy.blur = 5.0  # grey levels, and hardly a pixel is clipped
+    report = reconstruction(policy, recorded)
+    expected = 20 * np.log10(255 / 5)
+    for view in VIEWS:
+        assert report[view]["psnr_db"] == pytest.approx(expected, abs=0.3)
+        assert report[view]["psnr_object_db"] == pytest.approx(expected, abs=0.5)
+        # the median image has no object where it is: worst around it
+        assert report[view]["median_image"]["psnr_db"] < expected
+        assert report[view]["frames_with_object"] > 0.5 * report[view]["frames"]
+    wrist = report["eye_in_hand"]["median_image"]
+    assert wrist["psnr_object_db"] < wrist["psnr_db"]
+
+
+def test_psnr_pools_pixels():
+    assert psnr([]) is None
+    assert psnr([np.full((4, 4), 25.0), np.full((2,), 25.0)]) == pytest.approx(34.15, abs=0.01)
+
+
+@pytest.mark.parametrize("task", ["lift", "lift_wide", "can", "square"])
+def test_the_box_is_around_the_object(task):
+    """Against the truth: the object's position, projected by the simulator's own camera."""
+    with SimEnv(task) as env:
+        found = 0
+        for seed in range(6):
+            obs = env.reset(700_100 + seed)
+            camera = env.data.camera("agentview")
+            matrix = camera.xmat.reshape(3, 3)
+            body = next(iter(env.spec.objects.values()))
+            x, y, z = matrix.T @ (env.data.body(body).xpos - camera.xpos)
+            u, v, w = env.intrinsics("agentview") @ [x, -y, -z]
+            box = object_box(obs.images["agentview"])
+            if box is None:
+                continue
+            found += 1
+            rows, columns = box
+            assert rows.start - 3 <= v / w <= rows.stop + 3
+            assert columns.start - 3 <= u / w <= columns.stop + 3
+            assert (rows.stop - rows.start) * (columns.stop - columns.start) < 96 * 160 / 6
+    assert found >= 4
+
+
+def test_nothing_red_is_no_box():
+    assert object_box(np.full((96, 160, 3), 120, np.uint8)) is None

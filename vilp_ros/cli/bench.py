@@ -1,0 +1,86 @@
+"""`vilp bench`: how long a whole replan takes, by engine, threads and denoising steps."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+HELP = "time a bundle: engine x threads x denoising steps"
+DESCRIPTION = """\
+Times whole replans (encode the views, plan, inverse dynamics) on observations of the bundle's task.
+Every engine x threads pair runs in a process of its own; warm-up is left out. Engines other than
+torch are compared with it: the largest difference of the actions at equal noise and observations.
+The table says how loaded the machine was: figures of a busy machine are upper bounds.
+
+  vilp bench --bundle models/ldp_lift
+  vilp bench --bundle models/ldp_lift --engines openvino --threads 1 --steps 4 --json bench.json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments of the verb."""
+    parser.add_argument("--bundle", required=True, help="folder of the policy bundle")
+    parser.add_argument("--engines", type=_names, default="torch,openvino")
+    parser.add_argument("--threads", type=_numbers, default="1,2", help="thread counts")
+    parser.add_argument("--steps", type=_numbers, default="1,2,4,8", help="denoising step counts")
+    parser.add_argument("--repeats", type=int, default=200, help="timed replans a row")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (torch only)")
+    parser.add_argument("--json", type=Path, help="write the table to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures, prints the table, writes the JSON file."""
+    from rich.console import Console
+
+    from vilp_ros.evaluation.bench import bench
+
+    console = Console()
+    with console.status("timing"):
+        report = bench(
+            args.bundle,
+            engines=args.engines,
+            threads=args.threads,
+            steps=args.steps,
+            repeats=args.repeats,
+            device=args.device,
+        )
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(report, indent=2) + "\n")
+    console.print(_table(report))
+    facts = report["machine"]
+    load = facts["load_average"][0]
+    console.print(f"{facts['cpu']}, {facts['cores']} cores, load average {load:.2f} at the start")
+    return 0
+
+
+def _table(report: dict[str, Any]) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    title = f"{report['bundle']}: ms of one replan, p50 (total: p50 / p99)"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("engine", "threads", "steps", "encode", "plan", "IDM", "total", "plans/s"):
+        table.add_column(column, justify="left" if column == "engine" else "right", no_wrap=True)
+    table.add_column("off torch", justify="right", no_wrap=True)
+    for row in report["rows"]:
+        total, apart = row["total_ms"], row.get("against_torch")
+        table.add_row(
+            row["engine"],
+            str(row["threads"]),
+            str(row["steps"]),
+            *(f"{row[f'{part}_ms']['p50']:.1f}" for part in ("encode", "plan", "idm")),
+            f"{total['p50']:.1f} / {total['p99']:.1f}",
+            f"{row['plans_per_s']:.0f}",
+            "" if apart is None else f"{apart['position_mm']:.2f} mm",
+        )
+    return table
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]

@@ -1,0 +1,237 @@
+"""What can drive the arm in a rollout: a policy bundle, a script, an oracle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vilp_ros.data.episodes import Episode, EpisodeFile
+from vilp_ros.errors import VilpError
+from vilp_ros.geometry import ee_proprio
+from vilp_ros.sim.env import MAX_WIDTH, Observation, SimEnv
+from vilp_ros.sim.experts import make_expert
+
+if TYPE_CHECKING:
+    from vilp_ros.policy.policy import Policy
+
+APPROACH_STEPS = 25  # control periods that an oracle spends on the way to where a recording begins
+APPROACH_TOLERANCE = 0.005  # m
+
+
+@dataclass(frozen=True)
+class PolicyRecipe:
+    """A policy bundle.
+
+    Attributes:
+        bundle: its folder.
+        device: as in `load_policy`.
+        engine: `torch` or `openvino`; None takes the bundle's own choice.
+        steps: DDIM steps; None takes the bundle's.
+        noise_seed: added to the episode's seed to seed the sampling noise; a second value tells
+            how much of a score is the noise.
+    """
+
+    bundle: str
+    device: str = "auto"
+    engine: str | None = None
+    steps: int | None = None
+    noise_seed: int = 0
+
+    @cached_property
+    def views(self) -> dict[str, tuple[int, int]]:
+        """Views of the bundle."""
+        from vilp_ros.policy.bundle import load_spec
+
+        return load_spec(self.bundle).views
+
+    def build(self, env: SimEnv) -> PolicyAgent:
+        """Loads the bundle."""
+        return PolicyAgent(self.load(), self.noise_seed)
+
+    def load(self) -> Policy:
+        """Loads the bundle for one thread: the episodes are the parallelism."""
+        import torch
+
+        from vilp_ros.policy.bundle import load_policy
+
+        torch.set_num_threads(1)
+        return load_policy(self.bundle, device=self.device, engine=self.engine, steps=self.steps)
+
+
+class PolicyAgent:
+    """Encodes, plans, acts the first `n_action_steps`; keeps its sampling noise for an episode."""
+
+    def __init__(self, policy: Policy, noise_seed: int = 0) -> None:
+        self._policy, self._noise_seed = policy, noise_seed
+
+    def reset(self, seed: int) -> None:
+        """New sampling noise."""
+        self._noise = self._policy.noise(seed + self._noise_seed)
+
+    def act_chunk(self, obs: Observation, previous: Observation | None) -> np.ndarray:
+        """The first actions of a new plan."""
+        policy = self._policy
+        plan = policy.plan(encode(policy, obs, previous), self._noise)
+        return policy.act(plan, self._noise)[: policy.spec.n_action_steps]
+
+
+def encode(policy: Policy, obs: Observation, previous: Observation | None) -> np.ndarray:
+    """State of an observation."""
+    images = np.array([obs.images[view] for view in policy.spec.views], np.uint8)
+    return policy.encode(images, _proprio(obs), None if previous is None else _proprio(previous))
+
+
+def _proprio(obs: Observation) -> np.ndarray:
+    return ee_proprio(obs.ee_pose, np.asarray(obs.gripper_width))
+
+
+@dataclass(frozen=True)
+class ScriptRecipe:
+    """The scripted expert.
+
+    Attributes:
+        blind: hide the objects from it; it then works at their mean pose. What it scores is what
+            a task gives away to whoever knows the motion but does not look.
+    """
+
+    blind: bool = False
+
+    @property
+    def views(self) -> dict[str, tuple[int, int]]:
+        """None: it is told where things are."""
+        return {}
+
+    def build(self, env: SimEnv) -> ScriptAgent:
+        """Makes the script for `env`."""
+        return ScriptAgent(env, _Blindfold(env, mean_poses(env)) if self.blind else env)
+
+
+class ScriptAgent:
+    """Follows the expert's script, one action a time."""
+
+    def __init__(self, env: SimEnv, seen: Any) -> None:
+        self._env, self._seen = env, seen
+
+    def reset(self, seed: int) -> None:
+        """Starts the script anew; `seed` draws what it leaves open."""
+        self._expert = make_expert(self._seen, np.random.default_rng(seed))
+
+    def act_chunk(self, obs: Observation, previous: Observation | None) -> np.ndarray:
+        """The script's next action."""
+        return self._expert.act(obs)[None]
+
+
+class _Blindfold:
+    """An environment whose objects always seem to be where they are on average."""
+
+    def __init__(self, env: SimEnv, poses: dict[str, np.ndarray]) -> None:
+        self._env, self._poses = env, poses
+
+    def truth(self) -> dict[str, np.ndarray]:
+        return {name: pose.copy() for name, pose in self._poses.items()}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._env, name)
+
+
+def mean_poses(env: SimEnv, n: int = 64) -> dict[str, np.ndarray]:
+    """Mean pose `(7,)` of every object over `n` training seeds; turns by their chordal mean."""
+    poses: dict[str, list[np.ndarray]] = {}
+    for seed in range(n):
+        env.reset(seed)
+        for name, pose in env.truth().items():
+            poses.setdefault(name, []).append(pose)
+    means = {}
+    for name, found in poses.items():
+        stacked = np.stack(found)
+        quats = stacked[:, 3:]
+        turn = np.linalg.eigh(quats.T @ quats)[1][:, -1]  # q and -q are the same turn
+        means[name] = np.concatenate([stacked[:, :3].mean(axis=0), turn])
+    return means
+
+
+@dataclass(frozen=True)
+class OracleRecipe:
+    """The inverse dynamics of a bundle, fed with the recorded future instead of a plan.
+
+    Attributes:
+        policy: the bundle.
+        data: file of recorded episodes; an episode of a rollout must have the seed of one of them.
+    """
+
+    policy: PolicyRecipe
+    data: str
+
+    @property
+    def views(self) -> dict[str, tuple[int, int]]:
+        """None: it looks at the recording, not at the simulator."""
+        return {}
+
+    def build(self, env: SimEnv) -> OracleAgent:
+        """Loads bundle and recordings."""
+        return OracleAgent(self.policy.load(), EpisodeFile(self.data))
+
+
+class OracleAgent:
+    """At step t the plan is the recorded states t, t + 1, ...; after its end the last one stays.
+
+    Success says that latents and inverse dynamics are good enough for a perfect planner. A
+    recording may begin with the arm off its rest pose; the arm is sent there first.
+    """
+
+    def __init__(self, policy: Policy, episodes: EpisodeFile) -> None:
+        if policy.spec.method == "bc":
+            raise VilpError("an oracle needs inverse dynamics; this bundle has method 'bc'")
+        self._policy, self._episodes = policy, episodes
+        self._index = {seed: i for i, seed in enumerate(recorded_seeds(episodes))}
+
+    def reset(self, seed: int) -> None:
+        """Encodes the recording of `seed`.
+
+        Raises:
+            VilpError: there is none.
+        """
+        if seed not in self._index:
+            raise VilpError(f"no episode of seed {seed} in {self._episodes.path}")
+        episode = self._episodes[self._index[seed]]
+        self._noise = self._policy.noise(seed)
+        self._states = encode_episode(self._policy, episode)
+        self._start = np.concatenate([episode.ee_pose[0], [MAX_WIDTH]])
+        self._step, self._approach = 0, APPROACH_STEPS
+
+    def act_chunk(self, obs: Observation, previous: Observation | None) -> np.ndarray:
+        """Actions between the recorded states that follow."""
+        off = np.linalg.norm(obs.ee_pose[:3] - self._start[:3])
+        if self._step == 0 and self._approach > 0 and off > APPROACH_TOLERANCE:
+            self._approach -= 1
+            return self._start[None]
+        spec = self._policy.spec
+        rows = np.minimum(self._step + np.arange(spec.horizon + 1), len(self._states) - 1)
+        self._step += spec.n_action_steps
+        return self._policy.act(self._states[rows], self._noise)[: spec.n_action_steps]
+
+
+def recorded_seeds(episodes: EpisodeFile) -> list[int]:
+    """Seed of every episode in a file, in its order."""
+    return [episodes.read(i, views=()).seed for i in range(len(episodes))]
+
+
+def encode_episode(policy: Policy, episode: Episode) -> np.ndarray:
+    """States `(T + 1, C)` of all observations of an episode."""
+    missing = set(policy.spec.views) - set(episode.images)
+    if missing:
+        raise VilpError(f"the bundle wants views {sorted(missing)}; found {list(episode.images)}")
+    proprio = ee_proprio(episode.ee_pose, episode.gripper_width)
+    return np.stack(
+        [
+            policy.encode(
+                np.array([episode.images[view][t] for view in policy.spec.views], np.uint8),
+                proprio[t],
+                proprio[t - 1] if t else None,
+            )
+            for t in range(len(proprio))
+        ]
+    )

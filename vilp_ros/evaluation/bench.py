@@ -1,0 +1,231 @@
+"""How long one whole replan takes: engine x threads x DDIM steps, and whether engines agree.
+
+Thread counts belong to a process, so every engine x threads pair runs in a fresh one
+(`python -m vilp_ros.evaluation.bench`), which reads its job from stdin and prints JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vilp_ros.errors import VilpError
+from vilp_ros.evaluation.statistics import percentiles
+from vilp_ros.geometry import ee_proprio, quat_angle
+
+PARTS = ("encode", "plan", "idm", "total")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process measures.
+
+    Attributes:
+        bundle: folder of the policy bundle.
+        engine: `torch` or `openvino`.
+        threads: threads of that engine.
+        steps: DDIM step counts, one row each.
+        repeats: measured replans a row.
+        warmup: replans before the first measured one.
+        device: as in `load_policy`.
+        observations: .npz file with `images` (N, V, H, W, 3) uint8 and `proprio` (N, 10).
+        actions: .npz file to write, `actions_<steps>` (N, horizon, 8) each.
+    """
+
+    bundle: str
+    engine: str
+    threads: int
+    steps: tuple[int, ...]
+    repeats: int
+    warmup: int
+    device: str
+    observations: str
+    actions: str
+
+
+def record_observations(bundle: str | Path, path: Path, n: int = 16) -> None:
+    """Writes `n` observations along an episode of the bundle's task, to plan on."""
+    from vilp_ros.policy.bundle import load_spec
+    from vilp_ros.sim.env import SimEnv
+    from vilp_ros.sim.experts import make_expert
+
+    spec = load_spec(bundle)
+    env = SimEnv(spec.task, views=tuple(spec.views), size=next(iter(spec.views.values())))
+    try:
+        obs = env.reset(600_000)
+        expert = make_expert(env, np.random.default_rng(0))
+        images, proprio = [], []
+        for _ in range(n):
+            images.append(np.stack([obs.images[view] for view in spec.views]))
+            proprio.append(ee_proprio(obs.ee_pose, np.asarray(obs.gripper_width)))
+            for _ in range(3):
+                obs = env.step(expert.act(obs))
+    finally:
+        env.close()
+    np.savez(path, images=np.stack(images), proprio=np.stack(proprio))
+
+
+def measure(job: Job) -> list[dict[str, Any]]:
+    """Times `job` in this process; writes its actions and returns a row for every step count."""
+    from vilp_ros.policy.bundle import load_policy
+
+    with np.load(job.observations) as data:
+        images, proprio = data["images"], data["proprio"]
+    rows: list[dict[str, Any]] = []
+    actions: dict[str, np.ndarray] = {}
+    for steps in job.steps:
+        began = time.perf_counter()
+        policy = load_policy(
+            job.bundle, device=job.device, engine=job.engine, threads=job.threads, steps=steps
+        )
+        load_s = time.perf_counter() - began
+        noise = policy.noise(0)
+        times = np.empty((job.warmup + job.repeats, len(PARTS)))
+        for i in range(len(times)):
+            k = i % len(images)
+            t0 = time.perf_counter()
+            state = policy.encode(images[k], proprio[k])
+            t1 = time.perf_counter()
+            plan = policy.plan(state, noise)
+            t2 = time.perf_counter()
+            policy.act(plan, noise)
+            t3 = time.perf_counter()
+            times[i] = t1 - t0, t2 - t1, t3 - t2, t3 - t0
+        times = times[job.warmup :]
+        row: dict[str, Any] = {"engine": job.engine, "threads": job.threads, "steps": steps}
+        row |= {f"{p}_ms": percentiles(times[:, i], 1e3) for i, p in enumerate(PARTS)}
+        row["plans_per_s"] = 1.0 / float(times[:, -1].mean())
+        row["load_s"] = load_s
+        row["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        rows.append(row)
+        states = [policy.encode(*x) for x in zip(images, proprio, strict=True)]
+        actions[f"actions_{steps}"] = np.stack(
+            [policy.act(policy.plan(state, noise), noise) for state in states]
+        )
+    np.savez(job.actions, **actions)
+    return rows
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+    """Largest difference between two sets of actions `(..., 8)`, in units a person can judge."""
+    return {
+        "position_mm": float(np.linalg.norm(a[..., :3] - b[..., :3], axis=-1).max() * 1e3),
+        "rotation_deg": float(np.degrees(quat_angle(a[..., 3:7], b[..., 3:7]).max())),
+        "gripper_mm": float(np.abs(a[..., 7] - b[..., 7]).max() * 1e3),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on: processor, usable cores, load, versions."""
+    import importlib.metadata as metadata
+
+    model = platform.processor() or "unknown"
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
+        model = names[0].split(":", 1)[1].strip() if names else model
+    facts = {
+        "cpu": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "load_average": list(os.getloadavg()),
+        "python": platform.python_version(),
+    }
+    for package in ("torch", "openvino"):
+        try:
+            facts[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            facts[package] = None
+    return facts
+
+
+def bench(
+    bundle: str | Path,
+    *,
+    engines: Sequence[str],
+    threads: Sequence[int],
+    steps: Sequence[int],
+    repeats: int = 200,
+    warmup: int = 20,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """The whole table.
+
+    Returns:
+        `{bundle, machine, rows}`; a row has p50/p99 of every part in ms, plans a second, seconds to
+        load, peak memory, and for engines other than torch the largest difference of the actions
+        against torch at equal steps, noise and observations.
+
+    Raises:
+        VilpError: unknown engine, or a process failed; its last lines are in the message.
+    """
+    from vilp_ros.policy.engines import ENGINES
+
+    if unknown := set(engines) - set(ENGINES):
+        raise VilpError(f"unknown engine {min(unknown)!r}; available: {', '.join(ENGINES)}")
+    facts = machine()  # before we load the machine ourselves
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        observations = Path(folder) / "observations.npz"
+        record_observations(bundle, observations)
+        reference: dict[int, np.ndarray] = {}
+        for engine in sorted(engines, key=lambda e: e != "torch"):  # torch first: the reference
+            for n in threads:
+                actions = Path(folder) / f"{engine}_{n}.npz"
+                job = Job(
+                    bundle=str(bundle),
+                    engine=engine,
+                    threads=n,
+                    steps=tuple(steps),
+                    repeats=repeats,
+                    warmup=warmup,
+                    device=device,
+                    observations=str(observations),
+                    actions=str(actions),
+                )
+                measured = run_job(job)
+                with np.load(actions) as data:
+                    for row in measured:
+                        found = data[f"actions_{row['steps']}"]
+                        expected = reference.setdefault(row["steps"], found)
+                        if engine != "torch" and "torch" in engines:
+                            row["against_torch"] = difference(found, expected)
+                rows += measured
+    return {"bundle": str(bundle), "machine": facts, "rows": rows}
+
+
+def run_job(job: Job) -> list[dict[str, Any]]:
+    """`measure` in a fresh process.
+
+    Raises:
+        VilpError: it failed.
+    """
+    environment = os.environ | {"OMP_NUM_THREADS": str(job.threads)}
+    done = subprocess.run(
+        [sys.executable, "-m", "vilp_ros.evaluation.bench"],
+        input=json.dumps(asdict(job)),
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    if done.returncode != 0:
+        tail = "\n".join(done.stderr.strip().splitlines()[-5:])
+        raise VilpError(f"bench of {job.engine} with {job.threads} thread(s) failed:\n{tail}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    _job = json.load(sys.stdin)
+    sys.stdout.write(json.dumps(measure(Job(**_job | {"steps": tuple(_job["steps"])}))) + "\n")

@@ -1,0 +1,215 @@
+"""Pictures for people who never saw the project: reality above the plan that was made for it.
+
+Pure functions from arrays to arrays; nothing here knows ROS, the simulator or a policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import cv2
+import imageio_ffmpeg
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+COLUMN, GAP, MARGIN = 464, 8, 12  # pixels
+INK, FAINT, PAPER = (236, 238, 240), (150, 156, 164), (22, 24, 28)
+REAL, IMAGINED, SUCCESS = (94, 176, 255), (255, 176, 64), (96, 208, 120)
+VIEW_TITLES = {"agentview": "front camera", "eye_in_hand": "wrist camera"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The part of a decoded plan that is shown.
+
+    Attributes:
+        offsets_s: seconds ahead of the observation, one a frame.
+        frames: per view `(len(offsets_s), H, W, 3)` uint8.
+    """
+
+    offsets_s: tuple[float, ...]
+    frames: Mapping[str, np.ndarray]
+
+
+def video_frame(
+    real: Mapping[str, np.ndarray],
+    plan: Plan | None,
+    *,
+    title: str,
+    time_s: float,
+    notes: str = "",
+    success: bool = False,
+) -> np.ndarray:
+    """One frame of an episode's video: the cameras above, the decoded plan below each of them.
+
+    Args:
+        real: per view `(H, W, 3)` uint8, what the camera saw.
+        plan: newest decoded plan at that time; None leaves its place empty.
+        title: what the video shows.
+        time_s: seconds since the episode began.
+        notes: last line, e.g. plan rate and ages.
+        success: whether the task is done.
+
+    Returns:
+        `(height, width, 3)` uint8; both even, as h264 wants them.
+    """
+    height, width = next(iter(real.values())).shape[:2]
+    big = (COLUMN, COLUMN * height // width)
+    small = ((COLUMN - GAP) // 2, (COLUMN - GAP) // 2 * height // width)
+    rows = (len(plan.offsets_s) + 1) // 2 if plan else 2
+    top = 84
+    below = top + big[1] + 62
+    canvas = Image.new(
+        "RGB",
+        _even(2 * MARGIN + len(real) * (COLUMN + GAP) - GAP, below + rows * (small[1] + GAP) + 34),
+        PAPER,
+    )
+    draw = ImageDraw.Draw(canvas)
+    right = canvas.width - MARGIN
+    draw.text((MARGIN, 10), title, INK, _font(22))
+    draw.text((right, 10), f"{time_s:5.2f} s", INK, _font(22), anchor="ra")
+    if success:
+        draw.text((right - 110, 10), "SUCCESS", SUCCESS, _font(22), anchor="ra")
+    draw.text((MARGIN, 48), "REALITY", REAL, _font(17))
+    draw.text((MARGIN + 96, 48), "what the cameras see now", FAINT, _font(17))
+    draw.text((MARGIN, below - 34), "PLAN", IMAGINED, _font(17))
+    heading = "what the policy expects to see next, decoded from its latent plan"
+    draw.text((MARGIN + 96, below - 34), heading, FAINT, _font(17))
+    for column, (view, image) in enumerate(real.items()):
+        x = MARGIN + column * (COLUMN + GAP)
+        _tile(canvas, image, (x, top), big, SUCCESS if success else REAL)
+        _label(draw, (x + 10, top + 8), VIEW_TITLES.get(view, view), 15)
+        imagined = zip(plan.offsets_s, plan.frames[view], strict=True) if plan else ()
+        for i, (offset, frame) in enumerate(imagined):
+            at = (x + (i % 2) * (small[0] + GAP), below + (i // 2) * (small[1] + GAP))
+            _tile(canvas, frame, at, small, IMAGINED)
+            _label(draw, (at[0] + 8, at[1] + 6), f"in {offset:.2g} s", 14)
+    if plan is None:
+        draw.text((canvas.width // 2, below + 60), "no plan yet", FAINT, _font(17), anchor="ma")
+    draw.text((MARGIN, canvas.height - 28), notes, FAINT, _font(16))
+    return np.asarray(canvas)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A camera's frames and the ones imagined for the same time.
+
+    Attributes:
+        time_s: seconds since the episode began.
+        real: per view `(H, W, 3)` uint8.
+        imagined: per view `(H, W, 3)` uint8, decoded from an earlier plan.
+    """
+
+    time_s: float
+    real: Mapping[str, np.ndarray]
+    imagined: Mapping[str, np.ndarray]
+
+
+def strip(pairs: Sequence[Pair], *, title: str, ahead_s: float) -> np.ndarray:
+    """Real frames above the frames imagined for the same times, one column a time.
+
+    Args:
+        pairs: columns, oldest first.
+        title: what the strip shows.
+        ahead_s: how long before its time a frame was imagined.
+
+    Returns:
+        `(height, width, 3)` uint8.
+    """
+    height, width = next(iter(pairs[0].real.values())).shape[:2]
+    tile = (208, 208 * height // width)
+    left, top = 156, 76
+    views = list(pairs[0].real)
+    block = 2 * (tile[1] + 4) + 14
+    canvas = Image.new(
+        "RGB",
+        (left + len(pairs) * (tile[0] + 4) + MARGIN, top + len(views) * block + MARGIN),
+        PAPER,
+    )
+    draw = ImageDraw.Draw(canvas)
+    draw.text((MARGIN, 10), title, INK, _font(22))
+    for column, pair in enumerate(pairs):
+        x = left + column * (tile[0] + 4)
+        draw.text((x, 48), f"{pair.time_s:.2f} s", INK, _font(17))
+        for row, view in enumerate(views):
+            y = top + row * block
+            _tile(canvas, pair.real[view], (x, y), tile, REAL)
+            _tile(canvas, pair.imagined[view], (x, y + tile[1] + 4), tile, IMAGINED)
+    for row, view in enumerate(views):
+        y = top + row * block
+        draw.text((MARGIN, y + 10), VIEW_TITLES.get(view, view), INK, _font(17))
+        draw.text((MARGIN, y + 34), "reality", REAL, _font(17))
+        draw.text((MARGIN, y + tile[1] + 14), "imagined", IMAGINED, _font(17))
+        draw.text((MARGIN, y + tile[1] + 38), f"{ahead_s:.2g} s before", FAINT, _font(17))
+    return np.asarray(canvas)
+
+
+def write_png(path: str | Path, image: np.ndarray) -> None:
+    """Writes an rgb image."""
+    Image.fromarray(image).save(path)
+
+
+def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> None:
+    """Writes rgb frames of one even size as h264 in yuv420p, which every browser plays.
+
+    Args:
+        path: the .mp4 file.
+        frames: `(H, W, 3)` uint8 each; consumed one at a time. None at all writes no file.
+        fps: frames per second.
+    """
+    writer = None
+    for frame in frames:
+        if writer is None:
+            writer = imageio_ffmpeg.write_frames(
+                str(path),
+                (frame.shape[1], frame.shape[0]),
+                fps=fps,
+                codec="libx264",
+                pix_fmt_out="yuv420p",
+                macro_block_size=2,
+                ffmpeg_log_level="error",
+                output_params=[
+                    "-preset",
+                    "veryfast",
+                    "-crf",
+                    "21",
+                    "-threads",
+                    "1",
+                    "-movflags",
+                    "+faststart",
+                ],
+            )
+            writer.send(None)
+        writer.send(np.ascontiguousarray(frame))
+    if writer is not None:
+        writer.close()
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)  # drawn from Pillow itself: equal on every machine
+
+
+def _even(width: int, height: int) -> tuple[int, int]:
+    return width + width % 2, height + height % 2
+
+
+def _tile(
+    canvas: Image.Image,
+    image: np.ndarray,
+    at: tuple[int, int],
+    size: tuple[int, int],
+    colour: tuple[int, int, int],
+) -> None:
+    scaled = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+    scaled[:2], scaled[-2:], scaled[:, :2], scaled[:, -2:] = colour, colour, colour, colour
+    canvas.paste(Image.fromarray(scaled), at)
+
+
+def _label(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int) -> None:
+    left, top, right, bottom = draw.textbbox(at, text, _font(size))
+    draw.rectangle((left - 5, top - 4, right + 5, bottom + 4), PAPER)
+    draw.text(at, text, INK, _font(size))

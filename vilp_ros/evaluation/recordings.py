@@ -1,0 +1,41 @@
+"""Held-out episodes of the scripted expert, for the probes and the oracle."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from tqdm import tqdm
+
+from vilp_ros.data.episodes import EpisodeWriter
+from vilp_ros.sim.collect import Job, record
+from vilp_ros.sim.env import SimEnv
+from vilp_ros.sim.experts import MODES
+
+VALIDATION_SEEDS = 600_000
+
+
+def record_held_out(task: str, path: Path, episodes: int, noise: float) -> None:
+    """Records successful expert episodes on seeds that no training set holds.
+
+    Every episode has a seed of its own; the modes of the expert take turns.
+
+    Args:
+        task: name of the task.
+        path: HDF5 file to write.
+        episodes: how many.
+        noise: share of disturbed control periods; collections for training use 0.25.
+    """
+    modes = MODES[task]
+    with (
+        EpisodeWriter(path, task=task) as writer,
+        closing(SimEnv(task)) as env,
+        tqdm(total=episodes, desc="recording held-out episodes", unit="ep") as bar,
+    ):
+        seed = VALIDATION_SEEDS
+        while bar.n < episodes:
+            episode = record(env, Job(seed, modes[seed % len(modes)], "expert", noise))
+            if episode.success:
+                writer.add(episode)
+                bar.update()
+            seed += 1

@@ -1,0 +1,238 @@
+"""What a demo run recorded, and what is made of it: summary.json, tables, videos, the strip.
+
+Times are float seconds of one clock, the one that stamps the camera images.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from vilp_ros.evaluation.figures import Pair, Plan, strip, video_frame, write_png, write_video
+from vilp_ros.evaluation.statistics import percentiles, proportion, wilson
+
+FPS = 20.0
+STRIP_COLUMNS = 8
+
+
+@dataclass
+class EpisodeLog:
+    """One episode as it was seen on the topics.
+
+    Attributes:
+        seed: seed that placed the objects.
+        began_s: when the controller was enabled.
+        ended_s: when the episode was declared over.
+        success_s: when the task was first reported done; None: never.
+        images: per view `(stamp, (H, W, 3) uint8)`, in order of arrival.
+        decoded: `(stamp of the observation, frames)` per decoded plan.
+        offsets_s: seconds from the observation to each frame in `decoded`.
+        plans: `(stamp of the observation, published at)` per plan.
+        commands: `(stamp of the image it came from, sent at)` per command.
+        targets: `(stamp, xyz in metres)` per pose command.
+        real_time_factor: as the simulator reported it, one per report.
+        holds: times the watchdog made the arm hold.
+        failure: why the episode was cut off; None: it ran to its end.
+    """
+
+    seed: int
+    began_s: float = 0.0
+    ended_s: float = 0.0
+    success_s: float | None = None
+    images: dict[str, list[tuple[float, np.ndarray]]] = field(default_factory=dict)
+    decoded: list[tuple[float, dict[str, np.ndarray]]] = field(default_factory=list)
+    offsets_s: tuple[float, ...] = ()
+    plans: list[tuple[float, float]] = field(default_factory=list)
+    commands: list[tuple[float, float]] = field(default_factory=list)
+    targets: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    real_time_factor: list[float] = field(default_factory=list)
+    holds: int = 0
+    failure: str | None = None
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds for which the controller was enabled."""
+        return max(self.ended_s - self.began_s, 0.0)
+
+    def ages(self) -> dict[str, list[float]]:
+        """Seconds from the image stamp to the plan's publication and to the command."""
+        return {
+            "plan": [at - stamp for stamp, at in self.plans],
+            "command": [at - stamp for stamp, at in self.commands],
+        }
+
+    def steps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Distance (m) between consecutive commanded positions, and its speed (m/s).
+
+        The speed counts an interval shorter than the usual one as the usual one: two sends that a
+        busy machine pushed together are not a fast command.
+        """
+        if len(self.targets) < 2:
+            return np.zeros(1), np.zeros(1)
+        distance = np.linalg.norm(np.diff([xyz for _, xyz in self.targets], axis=0), axis=-1)
+        interval = np.diff([stamp for stamp, _ in self.targets])
+        return distance, distance / np.maximum(interval, np.median(interval))
+
+
+def figures(logs: Sequence[EpisodeLog]) -> dict[str, Any]:
+    """The figures of one or more episodes, ready for JSON."""
+    duration = sum(log.duration_s for log in logs)
+    plans = sum(len(log.plans) for log in logs)
+    factors = [f for log in logs for f in log.real_time_factor]
+    return {
+        "plan_rate_hz": plans / duration if duration else 0.0,
+        "plan_age_ms": percentiles((a for log in logs for a in log.ages()["plan"]), 1e3),
+        "command_age_ms": percentiles((a for log in logs for a in log.ages()["command"]), 1e3),
+        "replans": plans,
+        "commands": sum(len(log.commands) for log in logs),
+        "real_time_factor": float(np.mean(factors)) if factors else None,
+        "holds": sum(log.holds for log in logs),
+        "largest_step_mm": max((float(log.steps()[0].max()) for log in logs), default=0.0) * 1e3,
+        "largest_speed_m_s": max((float(log.steps()[1].max()) for log in logs), default=0.0),
+        "duration_s": duration,
+    }
+
+
+def summary(logs: Sequence[EpisodeLog], **facts: Any) -> dict[str, Any]:
+    """summary.json: the counts, the pooled figures, `facts` and each episode.
+
+    Args:
+        logs: finished episodes.
+        facts: anything else; `table` needs `task`, `bundle` and `speed_limit_m_s`.
+    """
+    successes = sum(log.success_s is not None for log in logs)
+    return {
+        "episodes": len(logs),
+        "successes": successes,
+        "wilson_95": list(wilson(successes, len(logs))),
+        **figures(logs),
+        **facts,
+        "per_episode": [
+            {
+                "seed": log.seed,
+                "success": log.success_s is not None,
+                "seconds": (log.success_s or log.ended_s) - log.began_s,
+                "failure": log.failure,
+                **figures([log]),
+            }
+            for log in logs
+        ],
+    }
+
+
+def episode_line(log: EpisodeLog, index: int) -> str:
+    """One line, in rich markup, about a finished episode."""
+    if log.failure:
+        outcome = f"[red]failed[/]  {log.failure}"
+    elif log.success_s is not None:
+        outcome = f"[green]success[/] in {log.success_s - log.began_s:5.1f} s"
+    else:
+        outcome = f"[yellow]time out[/] after {log.duration_s:.1f} s"
+    f = figures([log])
+    return (
+        f"episode {index + 1:>2}  seed {log.seed}  {outcome}  "
+        f"[dim]{f['plan_rate_hz']:.1f} plans/s  command age p99 {_ms(f['command_age_ms']['p99'])}  "
+        f"holds {log.holds}[/]"
+    )
+
+
+def table(report: dict[str, Any]) -> Table:
+    """The final table of a run, from its summary."""
+    t = Table(title=f"{report['task']} with {report['bundle']}", show_header=False)
+    t.add_column(style="dim")
+    t.add_column()
+    step = (
+        f"{report['largest_step_mm']:.1f} mm, {report['largest_speed_m_s']:.2f} m/s "
+        f"(limit {report['speed_limit_m_s']:.2f})"
+    )
+    factor = report["real_time_factor"]
+    for name, value in (
+        ("success", proportion(report["successes"], report["episodes"])),
+        ("plan rate", f"{report['plan_rate_hz']:.1f} Hz"),
+        ("plan age p50 / p99", _pair(report["plan_age_ms"])),
+        ("command age p50 / p99", _pair(report["command_age_ms"])),
+        ("replans", str(report["replans"])),
+        ("simulator real-time factor", "unknown" if factor is None else f"{factor:.2f}"),
+        ("watchdog holds", str(report["holds"])),
+        ("largest command step", step),
+    ):
+        t.add_row(name, value)
+    return t
+
+
+def save_video(log: EpisodeLog, path: Path, title: str) -> None:
+    """Writes the episode as mp4 in real time: cameras above, the plan made from them below."""
+    write_video(path, _video_frames(log, title), FPS)
+
+
+def save_strip(log: EpisodeLog, path: Path, title: str) -> None:
+    """Writes the episode's strip; an episode without decoded plans writes none."""
+    pairs = matched(log, STRIP_COLUMNS)
+    if pairs:
+        write_png(path, strip(pairs, title=title, ahead_s=log.offsets_s[-1]))
+
+
+def matched(log: EpisodeLog, columns: int) -> list[Pair]:
+    """Imagined frames beside the real ones of the same stamp, spread evenly over the episode."""
+    if not log.decoded or not log.images:
+        return []
+    ahead = log.offsets_s[-1]
+    stamps = {view: np.array([s for s, _ in frames]) for view, frames in log.images.items()}
+    pairs = []
+    for stamp, frames in log.decoded:
+        due = stamp + ahead
+        nearest = {view: int(np.abs(s - due).argmin()) for view, s in stamps.items()}
+        if all(abs(stamps[view][i] - due) < 0.5 / FPS for view, i in nearest.items()):
+            real = {view: log.images[view][i][1] for view, i in nearest.items()}
+            imagined = {view: frames[view][-1] for view in real}
+            pairs.append(Pair(due - log.began_s, real, imagined))
+    chosen = np.unique(np.linspace(0, len(pairs) - 1, columns).round().astype(int))
+    return [pairs[i] for i in chosen] if pairs else []
+
+
+def _video_frames(log: EpisodeLog, title: str) -> Iterator[np.ndarray]:
+    if not log.images or not all(log.images.values()):
+        return
+    stamps = {view: [s for s, _ in frames] for view, frames in log.images.items()}
+    planned = [s for s, _ in log.decoded]
+    began = max(log.began_s, *(s[0] for s in stamps.values()))
+    for n in range(int((log.ended_s - began) * FPS)):
+        now = began + n / FPS
+        at = {view: max(bisect_right(s, now) - 1, 0) for view, s in stamps.items()}
+        seen = max(stamps[view][i] for view, i in at.items())
+        newest = bisect_right(planned, seen) - 1
+        plan = Plan(log.offsets_s, log.decoded[newest][1]) if newest >= 0 else None
+        yield video_frame(
+            {view: log.images[view][i][1] for view, i in at.items()},
+            plan,
+            title=title,
+            time_s=now - log.began_s,
+            notes=_notes(log, now),
+            success=log.success_s is not None and now >= log.success_s,
+        )
+
+
+def _notes(log: EpisodeLog, now: float) -> str:
+    recent = [p for p in log.plans if now - 1.0 < p[1] <= now]
+    sent = bisect_right(log.commands, now, key=lambda c: c[1])
+    parts = [f"{len(recent)} plans in the last second"]
+    if recent:
+        parts.append(f"newest plan {1e3 * (recent[-1][1] - recent[-1][0]):.0f} ms after its image")
+    if sent:
+        stamp, at = log.commands[sent - 1]
+        parts.append(f"arm follows an image {1e3 * (at - stamp):.0f} ms old")
+    return "    ".join(parts)
+
+
+def _ms(value: float | None) -> str:
+    return "none" if value is None else f"{value:.0f} ms"
+
+
+def _pair(ages: dict[str, float | None]) -> str:
+    return f"{_ms(ages['p50'])} / {_ms(ages['p99'])}"
