@@ -21,12 +21,18 @@ The table says how loaded the machine was: figures of a busy machine are upper b
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of the verb."""
     parser.add_argument("--bundle", required=True, help="folder of the policy bundle")
-    parser.add_argument("--engines", type=_names, default="torch,openvino")
-    parser.add_argument("--threads", type=_numbers, default="1,2", help="thread counts")
-    parser.add_argument("--steps", type=_numbers, default="1,2,4,8", help="denoising step counts")
-    parser.add_argument("--repeats", type=int, default=200, help="timed replans a row")
+    parser.add_argument(
+        "--engines", type=_names, metavar="NAMES", default="torch,openvino", help="engines"
+    )
+    parser.add_argument(
+        "--threads", type=_numbers, metavar="LIST", default="1,2", help="thread counts"
+    )
+    parser.add_argument(
+        "--steps", type=_numbers, metavar="LIST", default="1,2,4,8", help="denoising step counts"
+    )
+    parser.add_argument("--repeats", type=int, metavar="N", default=200, help="timed replans a row")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (torch only)")
-    parser.add_argument("--json", type=Path, help="write the table to this file")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the table to this file")
 
 
 def run(args: argparse.Namespace) -> int:

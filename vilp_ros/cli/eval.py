@@ -49,22 +49,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", required=True, help="folder of the policy bundle")
     parser.add_argument("--task", help="task to run; the one that the bundle names by default")
     parser.add_argument(
-        "--episodes", type=int, help="how many (100; 20 for the probes reconstruction and idm)"
+        "--episodes",
+        type=int,
+        metavar="N",
+        help="how many (100; 20 for the probes reconstruction and idm)",
     )
-    parser.add_argument("--seed-start", type=int, default=700_000, help="first seed of rollouts")
-    parser.add_argument("--workers", type=int, default=1, help="simulating processes")
-    parser.add_argument("--controls", default="all", help="all, none, or names with commas")
+    parser.add_argument(
+        "--seed-start", type=int, metavar="SEED", default=700_000, help="first seed of rollouts"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", default=1, help="simulating processes")
+    parser.add_argument(
+        "--controls", metavar="NAMES", default="all", help="all, none, or names with commas"
+    )
     parser.add_argument(
         "--control-bundles", nargs="+", default=[], metavar="PATH", help="bundles trained on less"
     )
-    parser.add_argument("--data", type=Path, help="file of held-out episodes for probes and oracle")
+    parser.add_argument(
+        "--data", type=Path, metavar="PATH", help="file of held-out episodes for probes and oracle"
+    )
     parser.add_argument("--engine", choices=("torch", "openvino"), help="instead of the bundle's")
-    parser.add_argument("--steps", type=int, help="denoising steps, instead of the bundle's")
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="denoising steps, instead of the bundle's"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument(
-        "--noise-seed", type=int, default=0, help="another value draws other sampling noise"
+        "--noise-seed",
+        type=int,
+        metavar="SEED",
+        default=0,
+        help="another value draws other sampling noise",
     )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures to this file")
 
 
 def run(args: argparse.Namespace) -> int:

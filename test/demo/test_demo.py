@@ -1,0 +1,156 @@
+"""`vilp demo` with real processes: what a stranger gets, and what happens when a part is broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import psutil
+import pytest
+
+from vilp_ros.nodes.demo_recorder import free_domain
+from vilp_ros.policy.bundle import save_untrained
+
+NODES = {"sim", "observation", "planner", "controller"}
+DEADLINE_S = 240
+
+
+def start(tmp_path, *words) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "vilp_ros", "demo", "--runs", str(tmp_path / "runs"), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def nodes_of(process: psutil.Process) -> dict[str, psutil.Process]:
+    """Node processes below the demo, by name."""
+    found = {}
+    for child in process.children(recursive=True):
+        try:
+            words = child.cmdline()
+        except psutil.Error:
+            continue
+        modules = [word for word in words if word.startswith("vilp_ros.nodes.")]
+        found |= {module.rsplit(".", 1)[1]: child for module in modules}
+    return found
+
+
+def wait_until(condition, demo):
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, "took too long"
+        assert demo.poll() is None, f"the demo ended: {demo.communicate()[0]}"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    save_untrained(folder, task="lift")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ran(model, tmp_path_factory):
+    """One short episode of a policy that knows nothing."""
+    folder = tmp_path_factory.mktemp("demo")
+    words = ("--model", str(model), "--episodes", "1", "--timeout", "2", "--seed-start", "700007")
+    demo = start(folder, *words, "--json", str(folder / "copy.json"))
+    output, _ = demo.communicate(timeout=DEADLINE_S)
+    return folder, demo.returncode, output, model
+
+
+def test_it_runs_and_says_so(ran):
+    _, code, output, _ = ran
+    assert code == 0, output
+    assert "seed 700007  time out" in output
+    assert "0/1" in output  # a bad policy is no failure of the pipeline
+
+
+def test_summary_has_the_promised_keys_with_real_numbers(ran):
+    folder, _, output, _ = ran
+    report = json.loads((folder / "runs" / "latest" / "summary.json").read_text())
+    promised = "episodes successes wilson_95 plan_rate_hz plan_age_ms command_age_ms holds"
+    assert set(promised.split()) | {"real_time_factor"} <= set(report), output
+    assert (report["episodes"], report["successes"], report["task"]) == (1, 0, "lift")
+    assert report["plan_rate_hz"] > 1
+    assert report["commands"] > 20
+    for ages in (report["plan_age_ms"], report["command_age_ms"]):
+        assert 0 < ages["p50"] <= ages["p99"] < 5000
+    assert report["plan_age_ms"]["p50"] < report["command_age_ms"]["p50"]
+    assert report["largest_speed_m_s"] > 0
+    assert report["per_episode"][0]["seed"] == 700_007
+    assert json.loads((folder / "copy.json").read_text()) == report
+
+
+def test_video_and_strip_can_be_opened(ran):
+    folder = ran[0] / "runs" / "latest"
+    video = cv2.VideoCapture(str(folder / "episode_01.mp4"))
+    assert int(video.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little") in (b"h264", b"avc1")
+    frames = 0
+    while video.read()[0]:
+        frames += 1
+    assert frames > 20
+    assert cv2.imread(str(folder / "strip.png")).shape[1] > 1000
+
+
+def test_every_node_ended_and_a_run_leaves_one_link(ran):
+    folder = ran[0] / "runs"
+    assert (folder / "latest").is_symlink()
+    assert len(list(folder.iterdir())) == 2
+    model = ran[3]
+    words = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
+    assert not [line for line in words if f"model:={model}" in line]
+
+
+def test_a_broken_model_is_told_with_its_log(model, tmp_path):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "policy.yaml").write_bytes((model / "policy.yaml").read_bytes())
+    weights = (model / "weights.safetensors").read_bytes()
+    (broken / "weights.safetensors").write_bytes(weights[: len(weights) // 2])
+    demo = start(tmp_path, "--model", str(broken), "--episodes", "1")
+    output, _ = demo.communicate(timeout=DEADLINE_S)
+    assert demo.returncode == 1, output
+    assert "failed: planner" in output or "failed: controller" in output
+    assert "weights.safetensors cannot be read" in " ".join(output.split())
+    assert ".log" in output
+
+
+def test_a_planner_that_dies_is_named_and_the_truth_is_written(model, tmp_path):
+    demo = start(tmp_path, "--model", str(model), "--episodes", "2", "--timeout", "2")
+    for line in demo.stdout:
+        if line.startswith("episode  1"):
+            break
+    children = nodes_of(psutil.Process(demo.pid))
+    children["planner"].kill()
+    output, _ = demo.communicate(timeout=DEADLINE_S)
+    assert demo.returncode == 1, output
+    assert "failed: planner: ended by itself: killed by SIGKILL" in output
+    assert psutil.wait_procs(list(children.values()), timeout=10)[1] == []
+    report = json.loads((tmp_path / "runs" / "latest" / "summary.json").read_text())
+    assert report["per_episode"][0]["failure"] is None
+    assert all("planner" in e["failure"] for e in report["per_episode"][1:])
+
+
+def test_ctrl_c_ends_everything_quietly(model, tmp_path):
+    demo = start(tmp_path, "--model", str(model), "--timeout", "600")
+    process = psutil.Process(demo.pid)
+    wait_until(lambda: set(nodes_of(process)) == NODES, demo)
+    children = list(nodes_of(process).values())
+    os.kill(demo.pid, signal.SIGINT)
+    output, _ = demo.communicate(timeout=DEADLINE_S)
+    assert demo.returncode == 130, output
+    assert "Traceback" not in output
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+
+
+def test_a_domain_in_use_is_not_chosen():
+    assert all(1 <= free_domain() <= 100 for _ in range(50))
