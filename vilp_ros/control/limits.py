@@ -85,7 +85,6 @@ class SafetyLimits:
         low = np.minimum(self._low, start[self._bounded])
         high = np.maximum(self._high, start[self._bounded])
         command[self._bounded] = np.clip(command[self._bounded], low, high)
-        command[7] = wanted[7]
         return command, acted + slowed
 
     def _checked(self, name: str, action: ArrayLike) -> Array:
