@@ -31,6 +31,21 @@ def test_ctrl_c_once_or_twice_ends_every_node_with_zero_and_in_silence(start, pr
     assert not [line for line in lines if any(word in line for word in noise)]
 
 
+def test_ctrl_c_ends_nodes_that_are_still_loading(start, probe):
+    probe.reports.clear()
+    supervisor, lines = start(only=("sim", "planner"))
+    with supervisor:
+        for name, loading in (
+            ("sim", lambda: probe.says("sim", "building")),
+            ("planner", lambda: any("configure ..." in line for line in lines)),
+        ):
+            probe.spin_until(loading, f"{name} to load")
+            supervisor.signal(name, signal.SIGINT)
+            supervisor.signal(name, signal.SIGINT)
+            assert ends_with(supervisor, name) == 0
+    assert not [line for line in lines if "Traceback" in line or "terminate" in line], lines
+
+
 @pytest.mark.parametrize(
     ("name", "contract_edit", "message"),
     [

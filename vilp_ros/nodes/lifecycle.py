@@ -33,6 +33,7 @@ class ManagedNode(LifecycleNode):
     def __init__(self, name: str, table: Sequence[Parameter], **options: Any) -> None:
         super().__init__(name, **options)
         self.exit_code: int | None = None
+        self.loading = False
         self._phase = "unconfigured"
         self._failure = ""
         self._settings: SimpleNamespace = declare(self, table)
@@ -102,8 +103,10 @@ class ManagedNode(LifecycleNode):
         phase: str,
         state: LifecycleState,
     ) -> TransitionCallbackReturn:
+        self.get_logger().info(f"{what} ...")
         # rclpy drops what a transition raises without a word.
         try:
+            self.loading = phase == "inactive"
             action()
         except Exception as error:
             text = str(error) if isinstance(error, VilpError) else traceback.format_exc()
@@ -111,6 +114,8 @@ class ManagedNode(LifecycleNode):
             self.get_logger().error(self._failure)
             undo()
             return TransitionCallbackReturn.FAILURE
+        finally:
+            self.loading = False
         self._failure, self._phase = "", phase
         enable = super().on_configure if phase == "inactive" else super().on_activate
         return enable(state)

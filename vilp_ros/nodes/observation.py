@@ -46,6 +46,7 @@ class ObservationNode(Node):
     def __init__(self) -> None:
         super().__init__("observation")
         self.exit_code: int | None = None
+        self.loading = False
         settings = declare(self, OBSERVATION)
         self._contract = contract = Contract.load(find_contract(settings.contract))
         sizes = {name: (view.height, view.width) for name, view in contract.views.items()}

@@ -18,10 +18,16 @@ from vilp_ros.errors import VilpError
 from vilp_ros.nodes.supervisor import SUPERVISOR
 
 
-class Closable(Protocol):
-    """What a node of this package offers beside rclpy's own: `exit_code` and `close`."""
+class Runnable(Protocol):
+    """What a node of this package offers beside rclpy's own.
+
+    Attributes:
+        exit_code: Not None ends the process.
+        loading: Whether a callback does long work that may be broken off.
+    """
 
     exit_code: int | None
+    loading: bool
 
     def close(self) -> None:
         """Stop and join every thread of the node."""
@@ -51,20 +57,29 @@ def run(factory: Callable[[], Node]) -> int:
     Returns:
         Exit code: 0 after SIGINT or SIGTERM, 2 if the node cannot be made, else its `exit_code`.
     """
-    stop = threading.Event()
+    stop, node = threading.Event(), None
+
+    def on_signal(*_: object) -> None:
+        first = not stop.is_set()
+        stop.set()
+        if first and getattr(node, "loading", False):
+            raise KeyboardInterrupt
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, on_signal)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node, executor = None, _executor()
+    executor, code = _executor(), 0
     try:
         node = factory()
         executor.add_node(node)
         while not stop.is_set() and node.exit_code is None and not _orphaned():
             executor.spin_once(timeout_sec=0.1)
-        return node.exit_code or 0
+        code = node.exit_code or 0
+    except KeyboardInterrupt:
+        pass
     except VilpError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        return 2
+        code = 2
     finally:
         if node is not None:
             node.close()
@@ -72,3 +87,9 @@ def run(factory: Callable[[], Node]) -> int:
             node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()
+    if any(t is not threading.current_thread() and not t.daemon for t in threading.enumerate()):
+        # `close` gave up on a thread deep in a library; waiting for it would be taken for a hang.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code

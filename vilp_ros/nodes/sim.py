@@ -64,6 +64,7 @@ class SimNode(Node):
     def __init__(self) -> None:
         super().__init__("sim")
         self.exit_code: int | None = None
+        self.loading = False
         self._settings = declare(self, SIM)
         self._own_clock = bool(self.get_parameter("use_sim_time").value)
         self._contract = contract = Contract.load(find_contract(self._settings.contract))
@@ -77,7 +78,7 @@ class SimNode(Node):
             raise VilpError(f"the simulator renders views of one size; the contract has {sizes}")
         self._size = sizes.pop()
         self._target = Target()
-        self._refused = ""
+        self._refused, self._built = "", False
         self._report = Report(WARN, "building the simulation")
         self._episode, self._seed, self._step = 0, int(self._settings.seed), 0
         self._sim_s = 0.0
@@ -89,9 +90,9 @@ class SimNode(Node):
         self._thread.start()
 
     def close(self) -> None:
-        """End the simulation thread."""
+        """End the simulation thread, unless it is still building the model, which takes seconds."""
         self._stopped.set()
-        self._thread.join()
+        self._thread.join(None if self._built else 1.0)
 
     def _make_topics(self) -> None:
         proprio, action, views = self._contract.proprio, self._contract.action, self._contract.views
@@ -174,6 +175,7 @@ class SimNode(Node):
         )
 
     def _simulate(self, env: SimEnv) -> None:
+        self._built = True
         self._intrinsics = {view: env.intrinsics(view) for view in env.views}
         self._reset = self._reset or _Reset(self._seed)
         pacer = Pacer(CONTROL_PERIOD_S, self._sleep)
