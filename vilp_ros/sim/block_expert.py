@@ -6,10 +6,9 @@ import numpy as np
 
 from vilp_ros.sim.env import Observation, SimEnv, SimError
 from vilp_ros.sim.motion import object_yaw, towards, wrap
-from vilp_ros.sim.pick_expert import PickExpert, Shape
+from vilp_ros.sim.pick_expert import SIDES, PickExpert, Shape
 
 LIFT_HEIGHT = 0.12
-SIDES = {"left": 0.08, "right": -0.08, "none": 0.0}
 FACES = ("nearest", "other", "mean")
 
 
@@ -37,12 +36,12 @@ class BlockExpert(PickExpert):
         side: str | None = None,
     ) -> None:
         faces = str(rng.choice(FACES[:2])) if faces is None else faces
-        self.side = str(rng.choice(["left", "right"])) if side is None else side
-        if faces not in FACES or self.side not in SIDES:
+        side = str(rng.choice(["left", "right"])) if side is None else side
+        if faces not in FACES or side not in SIDES:
             known = f"{', '.join(FACES)} and {', '.join(SIDES)}"
-            raise SimError(f"mode {faces!r}, side {self.side!r}: choose from {known}")
+            raise SimError(f"mode {faces!r}, side {side!r}: choose from {known}")
         width = 2 * float(env.model.geom("cube_g0").size[0])
-        super().__init__(env, Shape(width), faces, SIDES[self.side])
+        super().__init__(env, Shape(width), faces, side)
         block = env.truth()["cube"]
         self._lifted = block[2] + LIFT_HEIGHT
         self._yaw = _grasp_yaw(object_yaw(block), faces)

@@ -138,11 +138,16 @@ _env: SimEnv  # one per worker process: building it takes seconds
 
 def _open(task: str) -> None:
     global _env
-    parent = parent_process()
-    assert parent is not None
-    # A killed collection must not leave workers waiting for jobs for ever.
-    Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    Thread(target=_end_with_parent, daemon=True).start()
     _env = SimEnv(task, views=_VIEWS)
+
+
+def _end_with_parent() -> None:
+    """A killed collection must not leave workers that wait for jobs for ever."""
+    parent = parent_process()
+    assert parent is not None, "workers are started by a pool"
+    parent.join()
+    os._exit(1)
 
 
 def _record(job: Job) -> tuple[Episode | None, int]:
@@ -190,7 +195,7 @@ def record(env: SimEnv, job: Job, attempt: int = 0) -> Episode:
         role=job.role,
         success=env.success(),
         seed=job.seed,
-        info={"mode": expert.mode, "side": getattr(expert, "side", ""), "attempt": attempt},
+        info={"mode": expert.mode, "side": expert.side, "attempt": attempt},
     )
 
 

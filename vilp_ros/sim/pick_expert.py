@@ -20,6 +20,7 @@ OPEN_GATE = (0.004, 0.020)  # m short of fully open
 # Within these the fingers close.
 GRASP_XY, GRASP_HEIGHT, GRASP_YAW = 0.010, 0.008, np.deg2rad(8)
 STALL_STEPS = 4
+SIDES = {"left": 0.08, "right": -0.08, "none": 0.0}  # m, along y of the base frame
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,7 @@ class PickExpert:
         env: the task.
         shape: how its object is grasped.
         mode: which of the task's ways is taken.
-        lateral: the way there passes this far left (+, y of the base frame) or right of the
-            object, metres.
+        side: the way there passes `left` or `right` of the object, or straight to it (`none`).
 
     Attributes:
         aim: (2,) metres added to where the object is taken to be; zero, but for spoiled experts.
@@ -55,13 +55,13 @@ class PickExpert:
 
     PHASES: tuple[str, ...] = ("approach", "close", "carry")
 
-    def __init__(self, env: SimEnv, shape: Shape, mode: str, lateral: float = 0.0) -> None:
-        self.mode = mode
+    def __init__(self, env: SimEnv, shape: Shape, mode: str, side: str = "none") -> None:
+        self.mode, self.side = mode, side
         self.phase = "approach"
         self.aim = np.zeros(2)
         self._env = env
         self._shape = shape
-        self._lateral = lateral
+        self._lateral = SIDES[side]
         self._stalled = 0
 
     def act(self, observation: Observation) -> np.ndarray:
