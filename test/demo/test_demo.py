@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +15,8 @@ import cv2
 import psutil
 import pytest
 
-from vilp_ros.nodes.demo_recorder import free_domain
+from vilp_ros.cli.main import main
+from vilp_ros.nodes.demo_run import free_domain
 from vilp_ros.policy.bundle import save_untrained
 
 NODES = {"sim", "observation", "planner", "controller"}
@@ -152,5 +155,18 @@ def test_ctrl_c_ends_everything_quietly(model, tmp_path):
     assert psutil.wait_procs(children, timeout=10)[1] == []
 
 
-def test_a_domain_in_use_is_not_chosen():
-    assert all(1 <= free_domain() <= 100 for _ in range(50))
+def test_a_domain_in_use_is_not_chosen(monkeypatch):
+    monkeypatch.setattr(random.SystemRandom, "sample", lambda self, domains, n: [40, 41])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("", 7400 + 250 * 40 + 10))
+        assert free_domain() == 41
+    assert free_domain() == 40
+
+
+@pytest.mark.parametrize(
+    ("word", "instead"),
+    [("task:=can", "--task"), ("seed:=1", "--seed-start"), ("sim:=false", "vilp up")],
+)
+def test_what_the_demo_sets_itself_cannot_be_set_twice(word, instead, capsys):
+    assert main(["demo", word]) == 2
+    assert instead in capsys.readouterr().err

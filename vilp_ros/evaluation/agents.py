@@ -17,6 +17,7 @@ from vilp_ros.sim.experts import make_expert
 if TYPE_CHECKING:
     from vilp_ros.policy.policy import Policy
 
+NOISE_STRIDE = 10_000_000  # more than there are seeds of episodes
 APPROACH_STEPS = 25  # control periods that an oracle spends on the way to where a recording begins
 APPROACH_TOLERANCE = 0.005  # m
 
@@ -30,8 +31,8 @@ class PolicyRecipe:
         device: as in `load_policy`.
         engine: `torch` or `openvino`; None takes the bundle's own choice.
         steps: DDIM steps; None takes the bundle's.
-        noise_seed: added to the episode's seed to seed the sampling noise; a second value tells
-            how much of a score is the noise.
+        noise_seed: with the episode's seed it seeds the sampling noise; a second value tells how
+            much of a score is the noise.
     """
 
     bundle: str
@@ -69,7 +70,7 @@ class PolicyAgent:
 
     def reset(self, seed: int) -> None:
         """New sampling noise."""
-        self._noise = self._policy.noise(seed + self._noise_seed)
+        self._noise = self._policy.noise(seed + NOISE_STRIDE * self._noise_seed)
 
     def act_chunk(self, obs: Observation, previous: Observation | None) -> np.ndarray:
         """The first actions of a new plan."""

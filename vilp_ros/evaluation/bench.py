@@ -80,6 +80,7 @@ def record_observations(bundle: str | Path, path: Path, n: int = 16) -> None:
 def measure(job: Job) -> list[dict[str, Any]]:
     """Times `job` in this process; writes its actions and returns a row for every step count."""
     from vilp_ros.policy.bundle import load_policy
+    from vilp_ros.policy.engines import choose_device
 
     with np.load(job.observations) as data:
         images, proprio = data["images"], data["proprio"]
@@ -104,7 +105,12 @@ def measure(job: Job) -> list[dict[str, Any]]:
             t3 = time.perf_counter()
             times[i] = t1 - t0, t2 - t1, t3 - t2, t3 - t0
         times = times[job.warmup :]
-        row: dict[str, Any] = {"engine": job.engine, "threads": job.threads, "steps": steps}
+        row: dict[str, Any] = {
+            "engine": job.engine,
+            "device": choose_device(job.device),
+            "threads": job.threads,
+            "steps": steps,
+        }
         row |= {f"{p}_ms": percentiles(times[:, i], 1e3) for i, p in enumerate(PARTS)}
         row["plans_per_s"] = 1.0 / float(times[:, -1].mean())
         row["load_s"] = load_s
@@ -190,7 +196,7 @@ def bench(
                     steps=tuple(steps),
                     repeats=repeats,
                     warmup=warmup,
-                    device=device,
+                    device="cpu" if engine == "openvino" else device,
                     observations=str(observations),
                     actions=str(actions),
                 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -42,6 +40,8 @@ SERVICE_TIMEOUT_S = 30.0
 STALL_S = 5.0
 AFTER_SUCCESS_S = 0.5
 SHOWN_FRAMES = 4
+PREVIEW_RATE_HZ = 5.0
+"""Decoding a plan costs ten times what making it does; a video needs no more than this."""
 
 
 class PipelineError(Exception):
@@ -63,21 +63,6 @@ class Status(NamedTuple):
     step: int
     success: bool
     real_time_factor: float
-
-
-def free_domain() -> int:
-    """A ROS domain that nobody on this machine uses.
-
-    DDS gives the first participant of a domain a fixed UDP port: if we can bind it, it is free.
-    """
-    for domain in random.SystemRandom().sample(range(1, 101), 100):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("", 7400 + 250 * domain + 10))
-            except OSError:
-                continue
-            return domain
-    raise PipelineError("demo", "all ROS domains from 1 to 100 are in use on this machine")
 
 
 class DemoRecorder(Node):
@@ -110,6 +95,7 @@ class DemoRecorder(Node):
         self._subscribe()
         self._reset = self.create_client(Trigger, "sim/reset")
         self._seed = self.create_client(SetParameters, "sim/set_parameters")
+        self._preview = self.create_client(SetParameters, "planner/set_parameters")
         self._new_episode = self.create_client(Trigger, "planner/new_episode")
         self._enable = self.create_client(SetBool, "controller/enable")
 
@@ -148,6 +134,8 @@ class DemoRecorder(Node):
             say(node)
             left = max(deadline - time.monotonic(), 0.1)
             self._wait(condition, left, node, f"not up within {START_TIMEOUT_S:.0f} s")
+        rate = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=PREVIEW_RATE_HZ)
+        self._set(self._preview, "planner", "preview_rate_hz", rate)
 
     def run_episode(self, log: EpisodeLog, limit_s: float) -> None:
         """Resets to `log.seed`, enables the controller, records until success or time out.
@@ -161,8 +149,7 @@ class DemoRecorder(Node):
         """
         self._call(self._enable, SetBool.Request(data=False), "controller")
         seed = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=log.seed)
-        parameters = [ParameterMessage(name="seed", value=seed)]
-        self._call(self._seed, SetParameters.Request(parameters=parameters), "sim")
+        self._set(self._seed, "sim", "seed", seed)
         self._status = None
         self._call(self._reset, Trigger.Request(), "sim")
         self._wait(
@@ -246,6 +233,10 @@ class DemoRecorder(Node):
         answers = getattr(response, "results", [response])  # of SetParameters, or of the others
         if not all(a.success if hasattr(a, "success") else a.successful for a in answers):
             raise PipelineError(node, f"{name} refused: {response}")
+
+    def _set(self, client: Client, node: str, name: str, value: ParameterValue) -> None:
+        parameters = [ParameterMessage(name=name, value=value)]
+        self._call(client, SetParameters.Request(parameters=parameters), node)
 
     def _holds(self) -> int:
         return int(self.value("controller", "holds") or 0)

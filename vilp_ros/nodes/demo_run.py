@@ -1,0 +1,276 @@
+"""The demo: starts the node table, has episodes run and recorded, writes the run folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rclpy
+import yaml
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+from rich.console import Console
+from rich.status import Status
+
+from vilp_ros.contract import Contract
+from vilp_ros.errors import VilpError
+from vilp_ros.evaluation.bench import machine
+from vilp_ros.evaluation.run_report import (
+    EpisodeLog,
+    episode_line,
+    save_strip,
+    save_video,
+    summary,
+    table,
+)
+from vilp_ros.nodes.demo_recorder import DemoRecorder, PipelineError
+from vilp_ros.nodes.graph import parse, processes
+from vilp_ros.nodes.supervisor import Supervisor
+
+FIXED = {
+    "namespace": "",
+    "sim": "true",
+    "enabled": "false",  # until an episode begins
+    "autostart": "true",
+    "use_respawn": "false",
+    "use_sim_time": "false",  # ages are measured against the system clock
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked for; see `vilp demo --help`."""
+
+    episodes: int
+    model: str
+    task: str | None
+    seed_start: int
+    timeout_s: float | None
+    runs: Path
+    json: Path | None
+    words: tuple[str, ...]
+
+
+class RunFolder:
+    """runs/<time>/, linked as runs/latest, with a log file per node.
+
+    Attributes:
+        path: the folder.
+        death: the first node that ended by itself, and how; None while all live.
+    """
+
+    def __init__(self, runs: Path) -> None:
+        self.path = runs / time.strftime("%Y%m%d_%H%M%S")
+        (self.path / "logs").mkdir(parents=True, exist_ok=True)
+        fresh = runs / f".latest_{os.getpid()}"
+        fresh.symlink_to(self.path.name)
+        fresh.replace(runs / "latest")
+        self.death: tuple[str, str] | None = None
+
+    def log_of(self, node: str) -> Path:
+        """Log file of a node; absent while it said nothing."""
+        return self.path / "logs" / f"{node}.log"
+
+    def log(self, line: str) -> None:
+        """Takes a supervisor's line `[node] text`."""
+        node, _, text = line.removeprefix("[").partition("] ")
+        if text.startswith("ended by itself") and self.death is None:
+            self.death = (node, text.strip())
+        with self.log_of(node).open("a") as file:
+            file.write(text)
+
+
+def free_domain() -> int:
+    """A ROS domain that nobody on this machine uses.
+
+    DDS gives the first participant of a domain a fixed UDP port: if we can bind it, it is free.
+    """
+    for domain in random.SystemRandom().sample(range(1, 101), 100):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("", 7400 + 250 * domain + 10))
+            except OSError:
+                continue
+            return domain
+    raise VilpError("all ROS domains from 1 to 100 are in use on this machine")
+
+
+def run_demo(settings: Settings) -> int:
+    """Runs the whole demo.
+
+    Returns:
+        Exit code: 0 if plans and commands flowed in every episode, else 1.
+
+    Raises:
+        VilpError: an argument is wrong; nothing was started.
+        KeyboardInterrupt: after SIGINT or SIGTERM, when all nodes have ended.
+    """
+    began_s = time.monotonic()
+    chosen = {
+        "model": settings.model,
+        "task": settings.task or "",
+        "seed": str(settings.seed_start),
+    }
+    words = parse(settings.words)
+    for name in words.keys() & {*chosen, *FIXED}:
+        how = f"--{name.replace('seed', 'seed-start')}" if name in chosen else "`vilp up`"
+        raise VilpError(f"the demo sets {name} itself: use {how}")
+    started = processes(words | chosen | FIXED)
+    os.environ |= {
+        "ROS_DOMAIN_ID": str(free_domain()),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+    }
+    console, stop, ended = Console(), threading.Event(), threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    folder = RunFolder(settings.runs)
+    try:
+        with Supervisor(started, write=folder.log) as supervisor:
+            # Ends all nodes when one ends by itself, and tells the folder which.
+            watcher = threading.Thread(target=supervisor.wait, args=(ended,))
+            watcher.start()
+            try:
+                parameters = {k: v for process in started for k, v in process.parameters.items()}
+                _with_recorder(settings, console, folder, stop, parameters, began_s)
+            finally:
+                ended.set()
+                watcher.join()
+    except PipelineError as error:
+        _say(console, f"failed: {error}", "red")
+        log = folder.log_of(error.node)
+        if log.is_file():
+            _say(console, "\n".join(log.read_text().splitlines()[-5:]), "dim")
+            _say(console, f"its log: {log}")
+        return 1
+    return 0
+
+
+def _with_recorder(
+    settings: Settings,
+    console: Console,
+    folder: RunFolder,
+    stop: threading.Event,
+    parameters: dict[str, Any],
+    began_s: float,
+) -> None:
+    from vilp_ros.sim.tasks import SPECS  # robosuite: while the nodes load theirs
+
+    spec = yaml.safe_load((Path(parameters["model"]) / "policy.yaml").read_text())  # without torch
+    task = settings.task or spec["task"]
+    contract = Contract.load(parameters["contract"])
+    facts = {
+        "task": task,
+        "bundle": spec["name"],
+        "speed_limit_m_s": contract.limits.ee_speed,
+        "timeout_s": settings.timeout_s or SPECS[task].max_steps * contract.control_period_s,
+        "machine": machine(),
+    }
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    executor = SingleThreadedExecutor()
+    recorder = DemoRecorder(contract, spec["views"], lambda: folder.death, stop)
+    executor.add_node(recorder)
+    try:
+        _run_episodes(settings, console, folder, recorder, facts, began_s)
+    finally:
+        executor.remove_node(recorder)
+        recorder.destroy_node()
+        executor.shutdown()
+        rclpy.shutdown()
+
+
+def _run_episodes(
+    settings: Settings,
+    console: Console,
+    folder: RunFolder,
+    recorder: DemoRecorder,
+    facts: dict[str, Any],
+    began_s: float,
+) -> None:
+    logs: list[EpisodeLog] = []
+    running: EpisodeLog | None = None
+    with console.status("starting the nodes", refresh_per_second=4) as line:
+        try:
+            recorder.wait_ready(lambda node: line.update(f"starting the nodes: {node}"))
+            facts["startup_s"] = time.monotonic() - began_s
+            for index in range(settings.episodes):
+                running = log = EpisodeLog(settings.seed_start + index)
+                recorder.on_tick = _ticker(line, log, f"episode {index + 1}/{settings.episodes}")
+                recorder.run_episode(log, facts["timeout_s"])
+                running = None
+                logs.append(log)
+                _say(console, episode_line(log, index), markup=True)
+                line.update(f"writing the video of episode {index + 1}")
+                _write_pictures(folder.path, logs, facts["task"])
+                _write_summary(settings, folder.path, summary(logs, **facts))
+        except PipelineError as error:
+            if running is not None and running.began_s:
+                running.failure = str(error)
+                logs.append(running)
+                _say(console, episode_line(running, len(logs) - 1), markup=True)
+            raise
+        finally:
+            if logs:
+                report = summary(logs, **facts)
+                _write_summary(settings, folder.path, report)
+                console.print(table(report))
+            _say(console, f"written to {folder.path}, linked as {settings.runs / 'latest'}")
+
+
+def _say(console: Console, text: str, style: str = "none", markup: bool = False) -> None:
+    """Prints a line as it is: logs hold brackets, and a path is one word however long."""
+    console.print(text, style=style, markup=markup, highlight=False, soft_wrap=True)
+
+
+def _ticker(line: Status, log: EpisodeLog, name: str) -> Callable[[], None]:
+    """Updates the live line four times a second."""
+    due_s = 0.0
+
+    def tick() -> None:
+        nonlocal due_s
+        if time.monotonic() < due_s:
+            return
+        due_s = time.monotonic() + 0.25
+        if not log.began_s:
+            line.update(f"{name}  seed {log.seed}  resetting")
+            return
+        seconds = time.time() - log.began_s
+        age = f"{1e3 * (log.commands[-1][1] - log.commands[-1][0]):.0f} ms" if log.commands else "-"
+        rate = len(log.plans) / seconds
+        line.update(
+            f"{name}  seed {log.seed}  {seconds:4.1f} s  {rate:.1f} plans/s  command age {age}"
+        )
+
+    return tick
+
+
+def _write_pictures(path: Path, logs: list[EpisodeLog], task: str) -> None:
+    """The video of the last episode, and the strip of the first success (before it, of the first).
+
+    Between episodes, when nothing is measured; frees the frames.
+    """
+    log, number = logs[-1], len(logs)
+    name = f"{task}  episode {number}  seed {log.seed}"
+    save_video(log, path / f"episode_{number:02}.mp4", name)
+    first_success = log.success_s is not None and all(x.success_s is None for x in logs[:-1])
+    if first_success or not (path / "strip.png").exists():
+        about = "what the cameras saw, above what a latent plan had imagined for that moment"
+        save_strip(log, path / "strip.png", f"{name}: {about}")
+    log.images.clear()
+    log.decoded.clear()
+
+
+def _write_summary(settings: Settings, path: Path, report: dict[str, Any]) -> None:
+    text = json.dumps(report, indent=2) + "\n"
+    (path / "summary.json").write_text(text)
+    if settings.json:
+        settings.json.parent.mkdir(parents=True, exist_ok=True)
+        settings.json.write_text(text)
