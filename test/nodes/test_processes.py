@@ -13,9 +13,9 @@ def ends_with(supervisor: Supervisor, name: str) -> int:
     return supervisor._children[name].wait(60)
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_once_or_twice_ends_every_node_with_zero_and_in_silence(start, probe, times):
-    """A terminal sends SIGINT once, launch sends it twice."""
+@pytest.mark.parametrize("impatient", [False, True])
+def test_ctrl_c_ends_every_node_with_zero_and_in_silence(start, probe, impatient):
+    """A terminal sends SIGINT once, launch twice, and some people until it is over."""
     probe.reports.clear()
     supervisor, lines = start()
     with supervisor:
@@ -23,8 +23,9 @@ def test_ctrl_c_once_or_twice_ends_every_node_with_zero_and_in_silence(start, pr
         probe.spin_until(
             lambda: all(probe.says(name, text) for name, text in up.items()), "every node"
         )
-        for _ in range(times):
-            for name in NODES:
+        for name in NODES:
+            supervisor.signal(name, signal.SIGINT)
+            while impatient and supervisor._children[name].poll() is None:
                 supervisor.signal(name, signal.SIGINT)
         assert {name: ends_with(supervisor, name) for name in NODES} == dict.fromkeys(NODES, 0)
     noise = ("Traceback", "terminate called", "Aborted", "Exception", "Error")

@@ -65,7 +65,8 @@ def run(factory: Callable[[], Node]) -> int:
         if first and getattr(node, "loading", False):
             raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
         signal.signal(number, on_signal)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     executor, code = _executor(), 0
@@ -87,6 +88,8 @@ def run(factory: Callable[[], Node]) -> int:
             node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()
+    for number in signals:  # python would restore the default, death, while it shuts down
+        signal.signal(number, signal.SIG_IGN)
     if any(t is not threading.current_thread() and not t.daemon for t in threading.enumerate()):
         # `close` gave up on a thread deep in a library; waiting for it would be taken for a hang.
         sys.stdout.flush()
