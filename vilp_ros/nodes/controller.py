@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import threading
 import time
 from collections import Counter
 from typing import Any
@@ -55,6 +55,9 @@ class ControllerNode(ManagedNode):
     def __init__(self, **options: Any) -> None:
         self._worker: Worker[Image] | None = None
         self._entities: list = []
+        # Reading the clock and telling the timeline belong together: a thread that pauses between
+        # the two would come with an earlier time than the other, as if the clock had been set.
+        self._timing = threading.Lock()
         super().__init__("controller", CONTROLLER, **options)
 
     def _setup(self) -> None:
@@ -162,7 +165,8 @@ class ControllerNode(ManagedNode):
     def _act(self, message: Image) -> None:
         rows, _, channels = self._spec.plan_shape
         actions = self._policy.act(to_array(message).reshape(rows, channels), self._noise)
-        outcome = self._timeline.submit(seconds(message.header.stamp), actions, self._now_s())
+        with self._timing:
+            outcome = self._timeline.submit(seconds(message.header.stamp), actions, self._now_s())
         if isinstance(outcome, str):
             self._refuse(outcome)
         else:
@@ -185,8 +189,10 @@ class ControllerNode(ManagedNode):
         self._executing = executing
         if not self._enabled:
             return
-        now_s, verdict = self._now_s(), self._watchdog.check()
-        sample = self._timeline.sample(now_s)
+        verdict = self._watchdog.check()
+        with self._timing:
+            now_s = self._now_s()
+            sample = self._timeline.sample(now_s)
         if verdict.holding or sample is None or sample.exhausted:
             self._keep(verdict.reason or "the plan is used up and no newer one came")
             return
@@ -263,10 +269,10 @@ class ControllerNode(ManagedNode):
         return Report(OK, "executing" if self._executing else "shadow: nothing is sent", values)
 
 
-def main() -> int:
+def main() -> None:
     """Entry point of the executable `controller_node`."""
-    return run(ControllerNode)
+    run(ControllerNode)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

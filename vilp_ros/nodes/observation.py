@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
 import numpy as np
@@ -148,10 +147,10 @@ class ObservationNode(Node):
         return Report(OK, "observing", values)
 
 
-def main() -> int:
+def main() -> None:
     """Entry point of the executable `observation_node`."""
-    return run(ObservationNode)
+    run(ObservationNode)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

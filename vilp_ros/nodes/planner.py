@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import traceback
 from typing import Any, NamedTuple
@@ -230,10 +229,10 @@ class PlannerNode(ManagedNode):
         return Report(OK, "planning", values)
 
 
-def main() -> int:
+def main() -> None:
     """Entry point of the executable `planner_node`."""
-    return run(PlannerNode)
+    run(PlannerNode)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import rclpy
 from rclpy.executors import Executor, SingleThreadedExecutor
@@ -47,15 +47,15 @@ def _orphaned() -> bool:
     return supervisor is not None and os.getppid() != int(supervisor)
 
 
-def run(factory: Callable[[], Node]) -> int:
-    """Spin the node that `factory` makes until a signal or its own `exit_code`.
+def run(factory: Callable[[], Node]) -> NoReturn:
+    """Spin the node that `factory` makes until a signal or its own `exit_code`; end the process.
 
     Signals are taken by an event and not by rclpy: launch and a terminal both send SIGINT, the
     second one would interrupt the shutdown, and a process that exits with a thread of its own still
     spinning aborts.
 
-    Returns:
-        Exit code: 0 after SIGINT or SIGTERM, 2 if the node cannot be made, else its `exit_code`.
+    The process ends with 0 after SIGINT or SIGTERM, 2 if the node cannot be made, else with its
+    `exit_code`; what is not a `VilpError` leaves with its traceback.
     """
     stop, node = threading.Event(), None
 
@@ -65,8 +65,7 @@ def run(factory: Callable[[], Node]) -> int:
         if first and getattr(node, "loading", False):
             raise KeyboardInterrupt
 
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for number in signals:
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     executor, code = _executor(), 0
@@ -88,11 +87,8 @@ def run(factory: Callable[[], Node]) -> int:
             node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()
-    for number in signals:  # python would restore the default, death, while it shuts down
-        signal.signal(number, signal.SIG_IGN)
-    if any(t is not threading.current_thread() and not t.daemon for t in threading.enumerate()):
-        # `close` gave up on a thread deep in a library; waiting for it would be taken for a hang.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    # Not through the interpreter's own exit: torch spends seconds there on a busy machine, which
+    # launch takes for a hang, a late SIGINT kills, and a thread deep in a library aborts.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

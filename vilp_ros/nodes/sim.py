@@ -263,10 +263,10 @@ class SimNode(Node):
         return Report(OK, "running", values)
 
 
-def main() -> int:
+def main() -> None:
     """Entry point of the executable `sim_node`."""
-    return run(SimNode)
+    run(SimNode)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
