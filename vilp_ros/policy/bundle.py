@@ -65,6 +65,7 @@ def save_bundle(
     }
     tensors |= {f"statistics/{key}": value for key, value in statistics.tensors().items()}
     save_file(tensors, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
     spec.save(folder)
 
 
