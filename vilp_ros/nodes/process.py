@@ -60,12 +60,14 @@ def run(factory: Callable[[], Node]) -> NoReturn:
     stop, node = threading.Event(), None
 
     def on_signal(*_: object) -> None:
-        first = not stop.is_set()
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
         stop.set()
-        if first and getattr(node, "loading", False):
+        if getattr(node, "loading", False):
             raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
         signal.signal(number, on_signal)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     executor, code = _executor(), 0
@@ -88,7 +90,7 @@ def run(factory: Callable[[], Node]) -> NoReturn:
         executor.shutdown()
         rclpy.try_shutdown()
     # Not through the interpreter's own exit: torch spends seconds there on a busy machine, which
-    # launch takes for a hang, a late SIGINT kills, and a thread deep in a library aborts.
+    # launch takes for a hang, and a thread deep in a library aborts.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
