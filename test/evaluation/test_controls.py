@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from synthetic import write_file
+from synthetic import SIZE, write_file
 
 from vilp_ros.cli.main import main
 from vilp_ros.errors import VilpError
@@ -93,3 +93,22 @@ def test_the_verb_refuses_episodes_of_another_task(bundles, tmp_path, capsys):
     words = ["--bundle", str(bundles / "main"), "--data", str(path)]
     assert main(["eval", "idm", *words]) == 2
     assert "holds 1 episodes of can, not lift" in capsys.readouterr().err
+
+
+def test_probes_of_a_compiled_bundle(tmp_path, capsys):
+    """OpenVINO takes inputs of one shape only, torch would forgive another."""
+    views = {"agentview": SIZE, "eye_in_hand": SIZE}
+    save_untrained(tmp_path / "bundle", task="lift", views=views, engine="openvino")
+    data = write_file(tmp_path / "lift.hdf5", count=2)
+    words = ["--bundle", str(tmp_path / "bundle"), "--data", str(data)]
+    path = tmp_path / "r.json"
+    assert main(["eval", "reconstruction", *words, "--json", str(path)]) == 0
+    report = json.loads(path.read_text())
+    assert {"psnr_db", "psnr_object_db", "median_image"} <= set(report["agentview"])
+    assert report["episodes"] == 2
+    assert main(["eval", "idm", *words, "--json", str(path)]) == 0
+    report = json.loads(path.read_text())
+    assert report["pairs"] == 40
+    assert report["next_pose"]["position_mm"]["mean"] == pytest.approx(0.0, abs=1e-3)
+    assert report["idm"]["position_mm"]["mean"] > 1.0
+    assert "inverse dynamics" in capsys.readouterr().out

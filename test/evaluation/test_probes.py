@@ -32,7 +32,11 @@ class KnownPolicy:
 
     def __init__(self, file, horizon=8, method="ldp"):
         self.spec = SimpleNamespace(
-            views=dict.fromkeys(VIEWS), horizon=horizon, n_action_steps=4, method=method
+            views=dict.fromkeys(VIEWS),
+            horizon=horizon,
+            n_action_steps=4,
+            method=method,
+            plan_shape=(horizon + 1, 1, 2),
         )
         self._episodes, self._frames = list(file), {}
         self.offset_m, self.turn_deg, self.flip_gripper, self.blur = 0.0, 0.0, False, 0.0
@@ -63,6 +67,7 @@ class KnownPolicy:
         return actions
 
     def decode(self, states):
+        assert len(states) == self.spec.plan_shape[0]  # as a compiled decoder insists
         frames = []
         for e, t in states.astype(int):
             images = np.stack([self._episodes[e].images[v][t] for v in VIEWS]).astype(float)

@@ -7,10 +7,13 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from vilp_ros.evaluation.agents import PolicyRecipe
     from vilp_ros.policy.spec import BundleSpec
 
@@ -115,7 +118,6 @@ def _rollouts(
     args: argparse.Namespace, policy: PolicyRecipe, spec: BundleSpec, report: dict[str, Any]
 ) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from vilp_ros.evaluation.controls import ABOUT, Row, choose, make_row, name_bundles
     from vilp_ros.evaluation.rollout import rollout, summarise
@@ -127,9 +129,8 @@ def _rollouts(
         names = choose("oracle", spec, {})
     else:
         names = ["policy", *choose(args.controls, spec, bundles)]
-    table = Table(title=f"{args.bundle} on {args.task}")
-    for column in ("", "success", "mean steps", "what drives the arm"):
-        table.add_column(column)
+    columns = ("", "success", "steps", "what drives the arm")
+    table = _table(f"{args.bundle} on {args.task}", columns)
     for name in names:
         if name == "policy":
             row = Row(name, ABOUT[name], policy, tuple(seeds))
@@ -196,33 +197,39 @@ def _held_out(args: argparse.Namespace, probe: str) -> Path:
     return args.data
 
 
-def _reconstruction_table(report: dict[str, Any]) -> Any:
+def _table(title: str, columns: Sequence[str]) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(
-        title=f"reconstruction on {report['episodes']} held-out episodes of {report['task']}"
-    )
-    for column in ("view", "PSNR dB", "around object", "median image", "around object", "frames"):
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in columns:
         table.add_column(column)
-    for view, r in report.items():
-        if isinstance(r, dict):
-            pairs = [r, r["median_image"]]
-            cells = [p[key] for p in pairs for key in ("psnr_db", "psnr_object_db")]
-            shown = ["none" if c is None else f"{c:.1f}" for c in cells]
-            table.add_row(view, *shown, f"{r['frames']} ({r['frames_with_object']} show it)")
     return table
 
 
-def _idm_table(report: dict[str, Any]) -> Any:
-    from rich.table import Table
+def _reconstruction_table(report: dict[str, Any]) -> Table:
+    table = _table(
+        f"reconstruction on {report['episodes']} held-out episodes of {report['task']}: PSNR in dB",
+        ("view", "drawn by", "all", "around object", "frames"),
+    )
+    for view, r in report.items():
+        if isinstance(r, dict):
+            for name, row in (("autoencoder", r), ("median image", r["median_image"])):
+                cells = (row["psnr_db"], row["psnr_object_db"])
+                shown = ("none" if cell is None else f"{cell:.1f}" for cell in cells)
+                table.add_row(view, name, *shown, f"{r['frames_with_object']}/{r['frames']}")
+    return table
 
-    table = Table(title=f"action error on {report['pairs']} held-out pairs of {report['task']}")
-    for column in ("", "position mm p50 / p99", "rotation deg p50 / p99", "gripper right"):
-        table.add_column(column)
-    for name, label in (("idm", "inverse dynamics"), ("next_pose", "next recorded pose as target")):
+
+def _idm_table(report: dict[str, Any]) -> Table:
+    table = _table(
+        f"action error on {report['pairs']} held-out pairs of {report['task']}, p50 / p99",
+        ("actions from", "position mm", "rotation deg", "gripper right"),
+    )
+    for name, label in (("idm", "inverse dynamics"), ("next_pose", "next recorded pose")):
         row = report[name]
         errors = (row["position_mm"], row["rotation_deg"])
-        shown = [f"{e['p50']:.2f} / {e['p99']:.2f}" for e in errors]
+        shown = (f"{e['p50']:.2f} / {e['p99']:.2f}" for e in errors)
         table.add_row(label, *shown, f"{100 * row['gripper_accuracy']:.1f} %")
     return table
 

@@ -74,7 +74,7 @@ def reconstruction(policy: Policy, episodes: Iterable[Episode], stride: int = 4)
     drawn: dict[str, list[np.ndarray]] = {view: [] for view in policy.spec.views}
     for episode in episodes:
         states = encode_episode(policy, episode)[::stride]
-        decoded = policy.decode(states)
+        decoded = _decode(policy, states)
         for i, view in enumerate(policy.spec.views):
             real[view] += list(episode.images[view][::stride])
             drawn[view] += list(decoded[:, i])
@@ -91,6 +91,14 @@ def reconstruction(policy: Policy, episodes: Iterable[Episode], stride: int = 4)
             "frames_with_object": sum(box is not None for box in boxes),
         }
     return report
+
+
+def _decode(policy: Policy, states: np.ndarray) -> np.ndarray:
+    """Frames `(N, V, H, W, 3)` of any number of states; compiled decoders take whole plans only."""
+    rows = policy.spec.plan_shape[0]
+    padded = np.concatenate([states, np.repeat(states[-1:], -len(states) % rows, axis=0)])
+    frames = [policy.decode(padded[i : i + rows]) for i in range(0, len(padded), rows)]
+    return np.concatenate(frames)[: len(states)]
 
 
 def _psnrs(

@@ -192,8 +192,12 @@ def matched(log: EpisodeLog, columns: int) -> list[Pair]:
             real = {view: log.images[view][i][1] for view, i in nearest.items()}
             imagined = {view: frames[view][-1] for view in real}
             pairs.append(Pair(due - log.began_s, real, imagined))
-    chosen = np.unique(np.linspace(0, len(pairs) - 1, columns).round().astype(int))
-    return [pairs[i] for i in chosen] if pairs else []
+    if not pairs:
+        return []
+    times = np.array([pair.time_s for pair in pairs])
+    wanted = np.linspace(times[0], times[-1], columns)
+    chosen = np.unique(np.abs(times - wanted[:, None]).argmin(axis=1))
+    return [pairs[i] for i in chosen]
 
 
 def _video_frames(log: EpisodeLog, title: str) -> Iterator[np.ndarray]:

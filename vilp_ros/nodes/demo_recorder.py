@@ -38,7 +38,7 @@ SPIN_PERIOD_S = 0.02
 START_TIMEOUT_S = 120.0
 SERVICE_TIMEOUT_S = 30.0
 STALL_S = 5.0
-AFTER_SUCCESS_S = 0.5
+AFTER_SUCCESS_S = 1.0
 SHOWN_FRAMES = 4
 PREVIEW_RATE_HZ = 5.0
 """Decoding a plan costs ten times what making it does; a video needs no more than this."""

@@ -258,7 +258,7 @@ def _write_pictures(path: Path, logs: list[EpisodeLog], task: str) -> None:
     Between episodes, when nothing is measured; frees the frames.
     """
     log, number = logs[-1], len(logs)
-    name = f"{task}  episode {number}  seed {log.seed}"
+    name = f"vilp_ros  task {task}  episode {number}  seed {log.seed}"
     save_video(log, path / f"episode_{number:02}.mp4", name)
     first_success = log.success_s is not None and all(x.success_s is None for x in logs[:-1])
     if first_success or not (path / "strip.png").exists():
