@@ -127,6 +127,14 @@ def command(tmp_path, out, *overrides):
     ]
 
 
+def pictures_of(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return events.Tags()["images"]
+
+
 def test_kill_9_loses_nothing_and_the_bundle_runs(tmp_path, monkeypatch):
     from vilp_ros.policy.bundle import load_policy
 
@@ -154,6 +162,11 @@ def test_kill_9_loses_nothing_and_the_bundle_runs(tmp_path, monkeypatch):
         )
     cut, whole = ((tmp_path / o / "weights.safetensors").read_bytes() for o in ("cut", "whole"))
     assert cut == whole
+    for part, picture in (
+        ("autoencoder.agentview", "truth above reconstruction"),
+        ("planner", "decoded truth above decoded plan"),
+    ):
+        assert picture in pictures_of(tmp_path / "work_whole/tensorboard" / part)
     policy = load_policy(tmp_path / "cut", engine="torch")
     assert policy.spec.provenance["episodes"] == {"expert": 12, "suboptimal": 12}
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
 from vilp_ros.data.windows import future
+from vilp_ros.policy.config import PolicyConfig
 from vilp_ros.policy.diffusion import diffusion_loss, sample
 from vilp_ros.policy.networks import PROPRIO_DIM
 from vilp_ros.training.config import PlannerTraining
@@ -23,24 +26,26 @@ class PlannerObjective(Objective):
     Args:
         net: the planner.
         features: states and the steps to learn from.
-        horizon: future states per plan, T.
-        prediction: `sample` or `epsilon`.
+        policy: horizon and kind of prediction.
         config: noise on the condition.
+        decoders: of each view, for pictures of plans beside the truth.
     """
 
     def __init__(
         self,
         net: nn.Module,
         features: Features,
-        horizon: int,
-        prediction: str,
+        policy: PolicyConfig,
         config: PlannerTraining,
+        decoders: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
         self.net = net
         self._f = features
-        self._horizon = horizon
-        self._prediction = prediction
+        self._horizon = policy.horizon
+        self._latent_dim = policy.autoencoder.latent_dim
+        self._prediction = policy.planner.prediction
+        self._decoders = tuple(decoders)  # in a tuple: frozen, no part of what is trained
         self._noise = config.noise
         latent = features.forecast - PROPRIO_DIM
         weight = torch.ones(features.forecast)
@@ -79,16 +84,7 @@ class PlannerObjective(Objective):
         if not len(steps):
             return {}
         batch = self._gather(steps[:: max(1, len(steps) // 512)][:512])
-        generator = torch.Generator().manual_seed(0)
-        noise = torch.randn(batch["delta"].shape, generator=generator)
-        stats = self._f.statistics
-        plan = sample(
-            lambda x, t, c: self.net(x, torch.full((len(x),), t), c),
-            noise,
-            batch["condition"],
-            4,
-            self._prediction,
-        )
+        plan, stats = self._plan(batch), self._f.statistics
         error = (plan - batch["delta"]) * torch.from_numpy(stats.delta_std)
         xyz = slice(self._f.forecast - PROPRIO_DIM, self._f.forecast - PROPRIO_DIM + 3)
         metres = error[..., xyz] * torch.from_numpy(stats.state_std[xyz])
@@ -98,3 +94,36 @@ class PlannerObjective(Objective):
             "ee_error_step1_mm": float(millimetres[0]),
             "ee_error_last_mm": float(millimetres[-1]),
         }
+
+    @override
+    def pictures(self) -> dict[str, Tensor]:
+        if not self._decoders or not len(self._f.held_out_planner):
+            return {}
+        steps = self._f.held_out_planner[[len(self._f.held_out_planner) // 2]]
+        batch = self._gather(steps)
+        rows = []
+        for view, decoder in enumerate(self._decoders):
+            for delta in (batch["delta"], self._plan(batch)):
+                latents = self._raw_states(batch["condition"], delta)[0]
+                latents = latents[:, view * self._latent_dim : (view + 1) * self._latent_dim]
+                rows.append(torch.cat(list(decoder(latents)), dim=1))
+        picture = torch.cat(rows).permute(2, 0, 1) / 255.0
+        return {"decoded truth above decoded plan": picture}
+
+    def _plan(self, batch: dict[str, Tensor]) -> Tensor:
+        noise = torch.randn(batch["delta"].shape, generator=torch.Generator().manual_seed(0))
+        return sample(
+            lambda x, t, c: self.net(x, torch.full((len(x),), t), c),
+            noise,
+            batch["condition"],
+            4,
+            self._prediction,
+        )
+
+    def _raw_states(self, present: Tensor, delta: Tensor) -> Tensor:
+        stats, size = self._f.statistics, self._f.forecast
+        ahead = delta * torch.from_numpy(stats.delta_std) + torch.from_numpy(stats.delta_mean)
+        state = present[:, None, :size] + ahead
+        return state * torch.from_numpy(stats.state_std[:size]) + torch.from_numpy(
+            stats.state_mean[:size]
+        )

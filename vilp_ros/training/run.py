@@ -25,6 +25,7 @@ from vilp_ros.policy.actions import relative_actions
 from vilp_ros.policy.bundle import load_modules, save_bundle
 from vilp_ros.policy.networks import (
     BehaviourCloning,
+    FrameDecoder,
     build_autoencoder,
     build_idm,
     build_planner,
@@ -35,7 +36,7 @@ from vilp_ros.training.autoencoder import AutoencoderObjective
 from vilp_ros.training.config import Recipe
 from vilp_ros.training.features import Features, encode_frames, make_features, split
 from vilp_ros.training.inverse_dynamics import BcObjective, IdmObjective
-from vilp_ros.training.loop import fit
+from vilp_ros.training.loop import Objective, fit
 from vilp_ros.training.planner import PlannerObjective
 
 
@@ -54,12 +55,8 @@ def train(recipe: Recipe, work: Path, bundle: Path, jobs: int = 1) -> None:
     work.mkdir(parents=True, exist_ok=True)
     _claim(recipe, work)
     _parallel([(_train_view, (recipe, work, view)) for view in recipe.views], jobs)
-    parts: list[tuple[Callable, tuple]]
-    if recipe.policy.method == "bc":
-        parts = [(_train_bc, (recipe, work))]
-    else:
-        parts = [(_train_idm, (recipe, work)), (_train_planner, (recipe, work))]
-    _parallel(parts, jobs)
+    parts = ["bc"] if recipe.policy.method == "bc" else ["idm", "planner"]
+    _parallel([(_train_part, (recipe, work, part)) for part in parts], jobs)
     _write_bundle(recipe, work, bundle)
 
 
@@ -146,36 +143,39 @@ def _features(recipe: Recipe, work: Path) -> tuple[Table, Features]:
     return table, make_features(table, latents, recipe.policy, training, held_out)
 
 
-def _train_planner(recipe: Recipe, work: Path) -> None:
-    if (work / "planner.safetensors").is_file():
-        return
-    _, features = _features(recipe, work)
-    torch.manual_seed(recipe.seed)
-    net = build_planner(recipe.policy, len(recipe.views))
-    objective = PlannerObjective(
-        net, features, recipe.policy.horizon, recipe.policy.planner.prediction, recipe.planner
-    )
-    fit("planner", objective, recipe.planner.optim, work, recipe.seed)
-
-
-def _train_idm(recipe: Recipe, work: Path) -> None:
-    if (work / "idm.safetensors").is_file():
-        return
-    _, features = _features(recipe, work)
-    torch.manual_seed(recipe.seed)
-    net = build_idm(recipe.policy, len(recipe.views))
-    objective = IdmObjective(net, features, recipe.policy.idm.prediction, recipe.idm)
-    fit("idm", objective, recipe.idm.optim, work, recipe.seed)
-
-
-def _train_bc(recipe: Recipe, work: Path) -> None:
-    if (work / "bc.safetensors").is_file():
+def _train_part(recipe: Recipe, work: Path, name: str) -> None:
+    """Fits `planner`, `idm` or `bc` on the frozen latents."""
+    if (work / f"{name}.safetensors").is_file():
         return
     table, features = _features(recipe, work)
+    views, policy = len(recipe.views), recipe.policy
     torch.manual_seed(recipe.seed)
-    net = BehaviourCloning(recipe.policy, len(recipe.views))
-    chunks = _chunks(table, features, recipe.policy.horizon)
-    fit("bc", BcObjective(net, features, chunks), recipe.bc, work, recipe.seed)
+    objective: Objective
+    if name == "planner":
+        decoders = [FrameDecoder(_trained_autoencoder(recipe, work, v)) for v in recipe.views]
+        objective = PlannerObjective(
+            build_planner(policy, views), features, policy, recipe.planner, decoders
+        )
+        optim = recipe.planner.optim
+    elif name == "idm":
+        objective = IdmObjective(
+            build_idm(policy, views), features, policy.idm.prediction, recipe.idm
+        )
+        optim = recipe.idm.optim
+    else:
+        chunks = _chunks(table, features, policy.horizon)
+        objective = BcObjective(BehaviourCloning(policy, views), features, chunks)
+        optim = recipe.bc
+    fit(name, objective, optim, work, recipe.seed)
+
+
+def _trained_autoencoder(recipe: Recipe, work: Path, view: str) -> torch.nn.Module:
+    vae = build_autoencoder(recipe.policy.autoencoder, _frame_size(recipe, view))
+    weights = checkpoint.read(work / f"autoencoder.{view}.safetensors")[0]["model"]
+    vae.load_state_dict(
+        {k.removeprefix("vae."): x for k, x in weights.items() if k.startswith("vae.")}
+    )
+    return vae
 
 
 def _chunks(table: Table, features: Features, horizon: int) -> np.ndarray:
@@ -222,14 +222,7 @@ def _write_bundle(recipe: Recipe, work: Path, bundle: Path) -> None:
             "stages": json.loads(json.dumps(stages)),
         },
     )
-    modules: dict[str, torch.nn.Module] = {}
-    for view, size in views.items():
-        vae = build_autoencoder(recipe.policy.autoencoder, size)
-        weights = checkpoint.read(work / f"autoencoder.{view}.safetensors")[0]["model"]
-        vae.load_state_dict(
-            {k.removeprefix("vae."): x for k, x in weights.items() if k.startswith("vae.")}
-        )
-        modules[f"autoencoder.{view}"] = vae
+    modules = {f"autoencoder.{v}": _trained_autoencoder(recipe, work, v) for v in views}
     builders = {"planner": build_planner, "idm": build_idm, "bc": BehaviourCloning}
     for name in names[len(views) :]:
         net = builders[name](recipe.policy, len(views))
