@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
+from rclpy.parameter import Parameter
 from ros_rig import Probe
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
@@ -165,3 +166,13 @@ def test_deactivated_it_is_silent_and_activated_it_starts_from_the_arm(feed, pro
     controller.trigger_activate()
     feed.until(lambda: len(feed.targets) > count, "the first command", x=0.6)
     assert feed.xs()[count] < 0.55
+
+
+def test_leaving_shadow_mode_starts_from_the_arm(feed, controller):
+    controller.set_parameters([Parameter("execute", value=False)])
+    feed.until(lambda: controller._command is not None, "the first imagined command", x=0.6)
+    feed.until(lambda: controller._command[0] > 0.55, "the imagined goal", x=0.6)
+    assert not feed.targets
+    controller.set_parameters([Parameter("execute", value=True)])
+    feed.until(lambda: len(feed.targets), "the first command", x=0.6)
+    assert feed.xs()[0] < 0.5

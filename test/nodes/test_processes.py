@@ -1,8 +1,13 @@
 """How the nodes end, and what they say when they cannot begin: real processes."""
 
+import os
 import signal
+import subprocess
+import sys
 
 import pytest
+from rcl_interfaces.srv import GetParameters
+from ros_rig import Probe
 
 from vilp_ros.nodes.supervisor import Supervisor
 
@@ -75,3 +80,33 @@ def test_an_unknown_task_ends_the_simulator_and_names_the_tasks(start):
     with supervisor:
         assert ends_with(supervisor, "sim") == 2
     assert any("unknown task 'juggle': choose from lift" in line for line in lines), lines
+
+
+@pytest.mark.parametrize("namespace", ["", "left/arm"])
+def test_the_parameter_file_reaches_its_nodes_in_any_namespace(start, domain, tmp_path, namespace):
+    params = tmp_path / "params.yaml"
+    params.write_text("/**/observation:\n  ros__parameters:\n    slop_s: 0.0125\n")
+    supervisor, _ = start(
+        f"params_file:={params}", f"namespace:={namespace}", only=("observation",)
+    )
+    probe = Probe(domain, namespace)
+    with supervisor:
+        answer = probe.call(GetParameters, "observation/get_parameters", names=["slop_s"])
+    probe.close()
+    assert answer.values[0].double_value == 0.0125
+
+
+def test_torch_is_loaded_only_to_plan_and_ros_only_to_speak():
+    """What a process needs decides how soon it starts and how much memory it holds."""
+    code = """
+import sys
+import vilp_ros.nodes.graph, vilp_ros.nodes.supervisor
+assert "rclpy" not in sys.modules
+import vilp_ros.nodes.sim, vilp_ros.nodes.observation, vilp_ros.nodes.planner
+import vilp_ros.nodes.controller
+assert "torch" not in sys.modules and "robosuite" not in sys.modules
+import os
+assert os.environ["OMP_NUM_THREADS"] == "1"
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
