@@ -8,6 +8,8 @@ import pytest
 
 from vilp_ros.evaluation.figures import (
     IMAGINED,
+    INK,
+    MARGIN,
     REAL,
     SUCCESS,
     Pair,
@@ -97,6 +99,13 @@ def test_strip_puts_reality_directly_above_imagination():
         assert columns.min() == below_columns.min()
         assert columns.max() == below_columns.max()
         assert rows.min() < below_rows.min()
+
+
+def test_a_short_strip_is_wide_enough_for_its_title():
+    pair = Pair(0.0, {"agentview": flat(10)}, {"agentview": flat(110)})
+    image = strip([pair], title="a title that says what is to be seen " * 2, ahead_s=0.4)
+    ink = np.flatnonzero((image[:40] == INK).all(axis=-1).any(axis=0))
+    assert ink.max() < image.shape[1] - MARGIN
 
 
 def test_video_comes_back_as_h264_with_every_frame_in_order(tmp_path):

@@ -124,11 +124,8 @@ def strip(pairs: Sequence[Pair], *, title: str, ahead_s: float) -> np.ndarray:
     left, top = 156, 76
     views = list(pairs[0].real)
     block = 2 * (tile[1] + 4) + 14
-    canvas = Image.new(
-        "RGB",
-        (left + len(pairs) * (tile[0] + 4) + MARGIN, top + len(views) * block + MARGIN),
-        PAPER,
-    )
+    width = max(left + len(pairs) * (tile[0] + 4), MARGIN + round(_font(22).getlength(title)))
+    canvas = Image.new("RGB", (width + MARGIN, top + len(views) * block + MARGIN), PAPER)
     draw = ImageDraw.Draw(canvas)
     draw.text((MARGIN, 10), title, INK, _font(22))
     for column, pair in enumerate(pairs):
