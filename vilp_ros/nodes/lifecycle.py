@@ -108,6 +108,11 @@ class ManagedNode(LifecycleNode):
         try:
             self.loading = phase == "inactive"
             action()
+        except (
+            KeyboardInterrupt
+        ):  # a signal, while loading; the executor would report it as a fault
+            self.exit_code = 0
+            return TransitionCallbackReturn.FAILURE
         except Exception as error:
             text = str(error) if isinstance(error, VilpError) else traceback.format_exc()
             self._failure = f"{what} failed: {text}"
@@ -124,7 +129,7 @@ class ManagedNode(LifecycleNode):
         self._autostart_timer.cancel()
         steps = (self.trigger_configure, self.trigger_activate)
         if not all(step() == TransitionCallbackReturn.SUCCESS for step in steps):
-            self.exit_code = 2
+            self.exit_code = 2 if self.exit_code is None else self.exit_code
 
     def _report_state(self) -> Report:
         if self._failure:

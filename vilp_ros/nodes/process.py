@@ -23,7 +23,7 @@ class Runnable(Protocol):
 
     Attributes:
         exit_code: Not None ends the process.
-        loading: Whether a callback does long work that may be broken off.
+        loading: Whether a callback does long work and takes KeyboardInterrupt for "break it off".
     """
 
     exit_code: int | None
@@ -77,8 +77,6 @@ def run(factory: Callable[[], Node]) -> NoReturn:
         while not stop.is_set() and node.exit_code is None and not _orphaned():
             executor.spin_once(timeout_sec=0.1)
         code = node.exit_code or 0
-    except KeyboardInterrupt:
-        pass
     except VilpError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         code = 2
