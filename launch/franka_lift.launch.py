@@ -1,12 +1,12 @@
 """The node table of `vilp_ros.nodes.graph` as launch actions; `vilp up` starts the same."""
 
+from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from launch import LaunchContext, LaunchDescription
 from vilp_ros.nodes.graph import ARGUMENTS, RESPAWN_DELAY_S, Process, processes, respawns
 
 
