@@ -9,9 +9,11 @@ from rclpy.parameter import Parameter
 from ros_rig import Probe
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
+from trajectory_msgs.msg import JointTrajectory
 
 from vilp_ros.nodes import bundle, qos
 from vilp_ros.nodes.controller import ControllerNode
+from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.images import to_message
 from vilp_ros.nodes.messages import from_pose, pack_state, seconds, to_stamp
 from vilp_ros.nodes.robot_state import RobotState
@@ -46,9 +48,15 @@ def probe(domain):
 
 
 @pytest.fixture
-def controller(probe, monkeypatch):
+def words():
+    """Further arguments of the node."""
+    return []
+
+
+@pytest.fixture
+def controller(probe, monkeypatch, words):
     monkeypatch.setattr(bundle, "load", lambda *_: FakePolicy())
-    node = ControllerNode(context=probe.context)
+    node = ControllerNode(context=probe.context, cli_args=["--ros-args", *words])
     probe.add(node)
     yield node
     node.close()
@@ -60,6 +68,7 @@ class Feed:
 
     def __init__(self, probe, contract, controller):
         self.probe, self._joints = probe, contract.proprio.joint_names
+        self.home = RobotState(HOME, 0.04, np.zeros(7))
         self._plan = probe.node.create_publisher(Image, "planner/plan", qos.LATEST)
         self._state = probe.node.create_publisher(JointState, "observation/state", qos.LATEST)
         self.targets = probe.listen(PoseStamped, "target_pose")
@@ -70,7 +79,7 @@ class Feed:
         probe.spin_until(lambda: all(e.get_subscription_count() for e in ends), "discovery")
 
     def state(self):
-        state = RobotState(HOME, 0.04, np.zeros(7))
+        state = self.home
         stamp = self.probe.node.get_clock().now().to_msg()
         self._state.publish(pack_state(state, self._joints, stamp))
 
@@ -176,3 +185,34 @@ def test_leaving_shadow_mode_starts_from_the_arm(feed, controller):
     controller.set_parameters([Parameter("execute", value=True)])
     feed.until(lambda: len(feed.targets), "the first command", x=0.6)
     assert feed.xs()[0] < 0.5
+
+
+class TestJointTargets:
+    """The other action space: the first joint goes where the plan's first number says."""
+
+    @pytest.fixture
+    def words(self, tmp_path):
+        path = tmp_path / "joints.yaml"
+        text = find_contract("sim_panda").read_text()
+        path.write_text(text.replace("kind: ee_pose", "kind: joint_position"))
+        return ["-p", f"contract:={path}"]
+
+    def test_they_are_sent_as_trajectories_within_the_limits(self, probe, contract, controller):
+        trajectories = probe.listen(JointTrajectory, "joint_trajectory")
+        home = np.array([0.0, 0.5, 0.0, -2.0, 0.0, 2.5, 0.8])
+        goal = np.append(home, 0.04)
+        feed = Feed(probe, contract, controller)
+        controller._policy.act = lambda plan, noise: np.tile([plan[0, 0], *goal[1:]], (8, 1))
+        feed.home = RobotState(HOME, 0.04, home)
+        feed.until(lambda: trajectories and first(trajectories[-1]) > 0.39, "the goal", x=0.4)
+        assert first(trajectories[0]) < 0.1
+        assert not feed.targets
+        assert list(trajectories[-1].joint_names) == list(contract.proprio.joint_names)
+        steps = np.diff([first(t) for t in trajectories])
+        assert steps.max() <= contract.limits.joint_velocity[0] * 0.1 + 1e-9
+        np.testing.assert_allclose(trajectories[-1].points[0].positions[1:], home[1:], atol=1e-6)
+        assert trajectories[-1].points[0].time_from_start.nanosec == 20_000_000
+
+
+def first(trajectory):
+    return trajectory.points[0].positions[0]

@@ -17,6 +17,9 @@ OK, WARN, ERROR, STALE = (
     DiagnosticStatus.STALE,
 )
 
+PERIOD_S = 1.0
+LOG_PERIOD_S = 5.0
+
 
 @dataclass
 class Report:
@@ -44,15 +47,14 @@ class Report:
 class Diagnostics:
     """Asks `report` ten times a second, publishes once a second and whenever the level changes.
 
-    Runs on a steady clock, so that it speaks even when nothing publishes /clock.
+    A change of level is logged too, for whoever watches a terminal. Runs on a steady clock, so that
+    it speaks even when nothing publishes /clock.
 
     Args:
         node: Publishes on its relative topic `diagnostics`, under its full name.
         report: Called in the executor.
         hardware_id: The robot.
     """
-
-    PERIOD_S = 1.0
 
     def __init__(self, node: Node, report: Callable[[], Report], hardware_id: str = "") -> None:
         self._node, self._report, self._hardware_id = node, report, hardware_id
@@ -65,11 +67,22 @@ class Diagnostics:
 
     def _poll(self) -> None:
         report, now = self._report(), time.monotonic()
-        if report.level != self._last_level or now - self._last_s >= self.PERIOD_S:
+        if report.level != self._last_level:
+            self._log(report)
+        if report.level != self._last_level or now - self._last_s >= PERIOD_S:
             self._last_level, self._last_s = report.level, now
             message = DiagnosticArray(status=[report.to_message(self._name, self._hardware_id)])
             message.header.stamp = self._node.get_clock().now().to_msg()
             self._publisher.publish(message)
+
+    def _log(self, report: Report) -> None:
+        logger = self._node.get_logger()
+        if report.level == OK:  # rclpy ties a line of code to one severity
+            logger.info(report.message, throttle_duration_sec=LOG_PERIOD_S)
+        elif report.level == WARN:
+            logger.warning(report.message, throttle_duration_sec=LOG_PERIOD_S)
+        else:
+            logger.error(report.message, throttle_duration_sec=LOG_PERIOD_S)
 
 
 class Rate:
