@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
@@ -16,6 +17,8 @@ from rclpy.signals import SignalHandlerOptions
 
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes.supervisor import SUPERVISOR
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Runnable(Protocol):
@@ -50,25 +53,28 @@ def _orphaned() -> bool:
 def run(factory: Callable[[], Node]) -> NoReturn:
     """Spin the node that `factory` makes until a signal or its own `exit_code`; end the process.
 
-    Signals are taken by an event and not by rclpy: launch and a terminal both send SIGINT, the
-    second one would interrupt the shutdown, and a process that exits with a thread of its own still
-    spinning aborts.
+    Signals are waited for by a thread instead of being handled: launch and a terminal both send
+    SIGINT, and whatever the second one interrupts, rclpy's shutdown or python's, ends badly. A
+    process that exits while a thread of its own still spins aborts.
 
     The process ends with 0 after SIGINT or SIGTERM, 2 if the node cannot be made, else with its
     `exit_code`; what is not a `VilpError` leaves with its traceback.
     """
     stop, node = threading.Event(), None
 
-    def on_signal(*_: object) -> None:
-        for number in signals:
-            signal.signal(number, signal.SIG_IGN)
+    def break_off(*_: object) -> None:
         stop.set()
         if getattr(node, "loading", False):
             raise KeyboardInterrupt
 
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for number in signals:
-        signal.signal(number, on_signal)
+    def wait_for_signal() -> None:
+        signal.sigwait(SIGNALS)
+        stop.set()
+        _thread.interrupt_main()  # `break_off`, in the main thread
+
+    signal.signal(signal.SIGINT, break_off)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    threading.Thread(target=wait_for_signal, daemon=True).start()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     executor, code = _executor(), 0
     try:
