@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -175,6 +179,20 @@ def test_openvino_gives_what_torch_gives(bundle):
     np.testing.assert_allclose(actions_ov, actions, atol=2e-3)
     a, b = (load_policy(bundle, engine=e).decode(plan) for e in ("torch", "openvino"))
     assert np.abs(a.astype(int) - b.astype(int)).mean() < 2.0
+
+
+def test_nothing_is_reported_home(bundle):
+    code = (
+        "import sys, psutil, numpy as np\n"
+        "from vilp_ros.policy.bundle import load_policy\n"
+        "policy = load_policy(sys.argv[1], engine='openvino')\n"
+        "policy.encode(np.zeros((2, 96, 160, 3), np.uint8), np.zeros(10, np.float32))\n"
+        "assert not sys.modules['openvino_telemetry']\n"
+        "assert not psutil.Process().children(recursive=True)\n"
+    )
+    quiet = {k: v for k, v in os.environ.items() if k != "CI"}  # where OpenVINO is silent itself
+    quiet["PYTHONPATH"] = os.pathsep.join(sys.path)
+    subprocess.run([sys.executable, "-c", code, str(bundle)], env=quiet, check=True)
 
 
 def test_bundle_errors_name_the_cure(bundle, tmp_path):
