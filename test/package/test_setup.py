@@ -31,8 +31,9 @@ def fake(checkout: Path, name: str, script: str) -> str:
 
 
 def run(checkout: Path, *command: str, **variables: str) -> subprocess.CompletedProcess:
-    env = os.environ | {"PATH": f"{checkout / 'bin'}:{os.environ['PATH']}"} | variables
-    env.pop("MAKEFLAGS", None)
+    # A `make` above, as in `make test`, would speak through its flags.
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    env = inherited | {"PATH": f"{checkout / 'bin'}:{os.environ['PATH']}"} | variables
     return subprocess.run(
         command, cwd=checkout, env=env, capture_output=True, text=True, timeout=60, check=False
     )

@@ -277,14 +277,15 @@ class DemoRecorder(Node):
             self._log.plans.append((stamp, self._published(info)))
 
     def _on_source(self, message: Header, info: dict[str, int]) -> None:
-        if self._log is not None:
-            self._log.commands.append((seconds(message.stamp), self._published(info)))
+        stamp = seconds(message.stamp)
+        if self._log is not None and stamp >= self._log.began_s:
+            self._log.commands.append((stamp, self._published(info)))
 
     def _on_target(self, message: PoseStamped) -> None:
-        if self._log is not None:
+        stamp = seconds(message.header.stamp)
+        if self._log is not None and stamp >= self._log.began_s:  # not one left from the last one
             p = message.pose.position
-            xyz = np.array([p.x, p.y, p.z])
-            self._log.targets.append((seconds(message.header.stamp), xyz))
+            self._log.targets.append((stamp, np.array([p.x, p.y, p.z])))
 
     def _on_status(self, message: DiagnosticStatus) -> None:
         self._heard["status"] = time.monotonic()
