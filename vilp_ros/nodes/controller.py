@@ -264,9 +264,10 @@ class ControllerNode(ManagedNode):
             return Report(OK, "disabled", values)
         if not self._moving:
             return Report(ERROR, f"holding: {self._reason}", values)
+        what = "executing" if self._executing else "shadow: nothing is sent"
         if self._acting:
-            return Report(WARN, f"executing, limited by {', '.join(self._acting)}", values)
-        return Report(OK, "executing" if self._executing else "shadow: nothing is sent", values)
+            return Report(WARN, f"{what}, limited by {', '.join(self._acting)}", values)
+        return Report(OK, what, values)
 
 
 def main() -> None:
