@@ -30,14 +30,9 @@ def _start(context: LaunchContext) -> list[Action]:
 
 
 def _action(process: Process, respawn: bool) -> Action:
-    ending = {
-        "output": "both",
-        "respawn": respawn,
-        "respawn_delay": RESPAWN_DELAY_S,
-        "on_exit": [Shutdown(reason=f"{process.name} ended")]
-        if process.required and not respawn
-        else [],
-    }
+    ending = {"output": "both", "respawn": respawn, "respawn_delay": RESPAWN_DELAY_S}
+    if process.required and not respawn:
+        ending["on_exit"] = [Shutdown(reason=f"{process.name} ended")]
     if process.node is None:
         return ExecuteProcess(cmd=list(process.command), name=process.name, **ending)
     return Node(

@@ -84,7 +84,8 @@ def test_conditions_and_respawn(description, tmp_path):
     names = [a.kwargs["name"] for a in actions]
     assert names == ["observation", "planner", "controller", "rviz"]
     assert type(actions[-1]).__name__ == "ExecuteProcess"
-    assert all(a.kwargs["respawn"] and not a.kwargs["on_exit"] for a in actions[:-1])
+    # Not even an empty on_exit: launch of Jazzy trips over it when the process ends.
+    assert all(a.kwargs["respawn"] and "on_exit" not in a.kwargs for a in actions)
 
 
 def test_rviz_shows_cameras_strip_and_path_under_any_namespace():
