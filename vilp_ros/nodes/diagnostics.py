@@ -18,7 +18,7 @@ OK, WARN, ERROR, STALE = (
 )
 
 PERIOD_S = 1.0
-LOG_PERIOD_S = 5.0
+LOG_PERIOD_S = 1.0
 
 
 @dataclass
