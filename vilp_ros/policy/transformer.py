@@ -31,7 +31,7 @@ class Block(nn.Module):
             6, -1
         )
         h = F.layer_norm(x, (width,)) * (1 + scale1) + shift1
-        q, k, v = self.qkv(h).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = self.qkv(h).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind()
         h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, t, width)
         x = x + gate1 * self.out(h)
         h = F.layer_norm(x, (width,)) * (1 + scale2) + shift2
