@@ -114,14 +114,11 @@ class PlannerTraining:
 
     Attributes:
         optim: optimisation.
-        noise: standard deviation of the noise on the latent part of the condition, in units of
-            the latent's spread.
     """
 
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(steps=3000, batch_size=256, lr=6e-4)
     )
-    noise: float = 0.0
 
 
 @dataclass

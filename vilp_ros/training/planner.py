@@ -13,7 +13,6 @@ from vilp_ros.data.windows import future
 from vilp_ros.policy.config import PolicyConfig
 from vilp_ros.policy.diffusion import diffusion_loss, sample
 from vilp_ros.policy.networks import PROPRIO_DIM
-from vilp_ros.training.config import PlannerTraining
 from vilp_ros.training.features import Features
 from vilp_ros.training.loop import Objective
 
@@ -27,7 +26,6 @@ class PlannerObjective(Objective):
         net: the planner.
         features: states and the steps to learn from.
         policy: horizon and kind of prediction.
-        config: noise on the condition.
         decoders: of each view, for pictures of plans beside the truth.
     """
 
@@ -36,7 +34,6 @@ class PlannerObjective(Objective):
         net: nn.Module,
         features: Features,
         policy: PolicyConfig,
-        config: PlannerTraining,
         decoders: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
@@ -46,7 +43,6 @@ class PlannerObjective(Objective):
         self._latent_dim = policy.autoencoder.latent_dim
         self._prediction = policy.planner.prediction
         self._decoders = tuple(decoders)  # in a tuple: frozen, no part of what is trained
-        self._noise = config.noise
         latent = features.forecast - PROPRIO_DIM
         weight = torch.ones(features.forecast)
         weight[latent:] = max(latent, 1) / PROPRIO_DIM
@@ -67,11 +63,6 @@ class PlannerObjective(Objective):
     @override
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         condition = batch["condition"]
-        if self._noise and self.training:
-            latent = self._f.forecast - PROPRIO_DIM
-            blur = torch.randn(condition.shape, generator=generator).to(condition.device)
-            blur[:, latent:] = 0.0
-            condition = condition + self._noise * blur
         weight = self._weight.to(condition.device)
         loss = diffusion_loss(
             self.net, batch["delta"], condition, self._prediction, generator, weight

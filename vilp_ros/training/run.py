@@ -153,9 +153,7 @@ def _train_part(recipe: Recipe, work: Path, name: str) -> None:
     objective: Objective
     if name == "planner":
         decoders = [FrameDecoder(_trained_autoencoder(recipe, work, v)) for v in recipe.views]
-        objective = PlannerObjective(
-            build_planner(policy, views), features, policy, recipe.planner, decoders
-        )
+        objective = PlannerObjective(build_planner(policy, views), features, policy, decoders)
         optim = recipe.planner.optim
     elif name == "idm":
         objective = IdmObjective(
