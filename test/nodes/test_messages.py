@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sensor_msgs.msg import JointState
 
+from vilp_ros.data.robot_state import RobotState
 from vilp_ros.nodes.messages import (
     MessageError,
     from_pose,
@@ -16,7 +17,6 @@ from vilp_ros.nodes.messages import (
     to_stamp,
     unpack_state,
 )
-from vilp_ros.nodes.robot_state import RobotState
 
 JOINTS = [f"panda_joint{i}" for i in range(1, 8)]
 STATE = RobotState(np.array([0.4, 0.1, 0.3, 1, 0, 0, 0]), 0.05, np.arange(7.0))

@@ -21,6 +21,7 @@ from vilp_ros.control.age import AgeTracker
 from vilp_ros.control.limits import SafetyLimits, UnsafeCommandError
 from vilp_ros.control.timeline import ActionTimeline, Sample
 from vilp_ros.control.watchdog import Watchdog
+from vilp_ros.data.robot_state import RobotState
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Report
 from vilp_ros.nodes.files import find_contract
@@ -37,7 +38,6 @@ from vilp_ros.nodes.messages import (
 )
 from vilp_ros.nodes.parameters import CONTROLLER
 from vilp_ros.nodes.process import run
-from vilp_ros.nodes.robot_state import RobotState
 from vilp_ros.nodes.slot import Worker
 
 Array = NDArray[np.float64]

@@ -18,8 +18,8 @@ from std_msgs.msg import ColorRGBA, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from visualization_msgs.msg import Marker, MarkerArray
 
+from vilp_ros.data.robot_state import RobotState
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes.robot_state import RobotState
 
 Array = NDArray[np.float64]
 EE_NAMES = ("ee.x", "ee.y", "ee.z", "ee.qx", "ee.qy", "ee.qz", "ee.qw")

@@ -11,6 +11,8 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 
 from vilp_ros.contract import Contract, View
+from vilp_ros.data.robot_state import RobotState, blend_linear, blend_pose
+from vilp_ros.data.synchroniser import Synchroniser
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Rate, Report
@@ -27,8 +29,6 @@ from vilp_ros.nodes.messages import (
 )
 from vilp_ros.nodes.parameters import OBSERVATION, declare
 from vilp_ros.nodes.process import run
-from vilp_ros.nodes.robot_state import RobotState, blend_linear, blend_pose
-from vilp_ros.nodes.synchroniser import Synchroniser
 
 Array = NDArray[np.float64]
 

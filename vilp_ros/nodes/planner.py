@@ -15,6 +15,8 @@ from visualization_msgs.msg import MarkerArray
 
 from vilp_ros.contract import Contract
 from vilp_ros.control.age import AgeTracker
+from vilp_ros.data.robot_state import RobotState, blend_state
+from vilp_ros.data.synchroniser import Track
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR, OK, Rate, Report
@@ -32,9 +34,7 @@ from vilp_ros.nodes.messages import (
 )
 from vilp_ros.nodes.parameters import PLANNER
 from vilp_ros.nodes.process import run
-from vilp_ros.nodes.robot_state import RobotState, blend_state
 from vilp_ros.nodes.slot import Worker
-from vilp_ros.nodes.synchroniser import Track
 
 PREVIEW_NICE = 10
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vilp_ros.nodes.robot_state import RobotState, blend_linear, blend_state
-from vilp_ros.nodes.synchroniser import Synchroniser, Track
+from vilp_ros.data.robot_state import RobotState, blend_linear, blend_state
+from vilp_ros.data.synchroniser import Synchroniser, Track
 
 PERIOD, SLOP = 0.05, 0.02
 VIEWS = ("left", "right")
