@@ -11,7 +11,7 @@ from vilp_ros.geometry import ee_proprio, quat_angle, rotvec_to_quat
 from vilp_ros.policy.actions import absolute_actions, relative_actions
 from vilp_ros.policy.bundle import load_policy, load_spec, save_untrained
 from vilp_ros.policy.config import PolicyConfig
-from vilp_ros.policy.diffusion import diffusion_loss, sample, schedule
+from vilp_ros.policy.diffusion import diffusion_loss, sample, schedule, share_noise
 
 HOME = ee_proprio(np.array([0.45, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0]), np.array(0.08))
 
@@ -94,17 +94,19 @@ def test_a_perfect_denoiser_has_no_loss_and_samples_the_truth(prediction):
 
 @pytest.mark.parametrize("kind", ["transformer", "unet"])
 def test_planners_read_condition_time_and_all_future_states(kind):
-    from vilp_ros.policy.networks import build_planner, condition_dim, forecast_dim
+    from vilp_ros.policy.layout import layout_of
+    from vilp_ros.policy.networks import build_planner
 
     config = PolicyConfig()
     config.autoencoder.latent_dim = 4
     config.planner.kind, config.planner.width, config.planner.channels = kind, 32, [16, 16, 16]
-    net = build_planner(config, 2)
+    layout = layout_of(config, {"a": (96, 160), "b": (96, 160)})
+    net = build_planner(config, layout)
     for parameter in net.parameters():  # zero-initialised layers would hide what they read
         torch.nn.init.normal_(parameter, std=0.2)
     torch.manual_seed(0)
-    noisy = torch.randn(1, 8, forecast_dim(config, 2))
-    condition = torch.randn(1, condition_dim(config, 2))
+    noisy = torch.randn(1, 8, layout.forecast_dim)
+    condition = torch.randn(1, layout.row_dim)
     base = net(noisy, torch.tensor([50]), condition)
     assert base.shape == noisy.shape
     far = noisy.clone()
@@ -159,7 +161,8 @@ def test_planned_rows_carry_the_change_of_their_own_proprio(bundle):
     policy = load_policy(bundle)
     plan, _ = replan(policy, observe(1))
     raw = plan * policy._stats.state_std + policy._stats.state_mean
-    proprio, change = raw[:, policy._proprio], raw[:, policy._forecast :]
+    layout = policy.spec.layout
+    proprio, change = raw[:, layout.proprio], raw[:, layout.change]
     np.testing.assert_allclose(change[1:], np.diff(proprio, axis=0), atol=1e-5)
 
 
@@ -170,8 +173,10 @@ def test_actions_start_from_the_observed_pose(bundle):
     np.testing.assert_allclose(np.linalg.norm(actions[:, 3:7], axis=1), 1.0, atol=1e-5)
 
 
-def test_openvino_gives_what_torch_gives(bundle):
-    images = observe(3)
+@pytest.mark.parametrize("method", ["ldp", "vilp"])
+def test_openvino_gives_what_torch_gives(method, tmp_path):
+    bundle, images = tmp_path / method, observe(3)
+    save_untrained(bundle, method=method)
     (plan, actions), (plan_ov, actions_ov) = (
         replan(load_policy(bundle, engine=engine), images) for engine in ("torch", "openvino")
     )
@@ -214,6 +219,45 @@ def test_bundle_errors_name_the_cure(bundle, tmp_path):
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(VilpError, match="cannot be read"):
         load_policy(broken)
+
+
+def test_a_video_plan_has_frames_and_two_actions_for_each(tmp_path):
+    save_untrained(tmp_path / "video", method="vilp")
+    policy = load_policy(tmp_path / "video")
+    spec = policy.spec
+    assert spec.row_period_s == pytest.approx(0.1)
+    plan, actions = replan(policy, observe(4))
+    assert plan.shape == (6, 2 * 4 * 12 * 20 + 20)
+    assert actions.shape == (10, 8)
+    assert policy.latents(plan).shape == (6, 2, 4, 12, 20)
+    layout = spec.layout
+    for part in (layout.proprio, layout.change):
+        np.testing.assert_array_equal(plan[1:, part], plan[:-1, part])
+    poses, widths = policy.ee_path(plan)
+    np.testing.assert_allclose(poses[0, :3], [0.45, 0.0, 0.3], atol=1e-5)
+    np.testing.assert_array_equal(poses[1:], actions[1::2, :7])
+    np.testing.assert_array_equal(widths[1:], actions[1::2, 7])
+
+
+@pytest.mark.parametrize("method", ["ldp", "vilp"])
+def test_imaginations_are_drawn_in_one_batch_and_the_first_is_the_plan(method, tmp_path):
+    save_untrained(tmp_path / method, method=method)
+    one, three = (load_policy(tmp_path / method, samples=n) for n in (1, 3))
+    state = one.encode(observe(5), HOME)
+    plan = one.plan(state, one.noise(7))
+    plans = three.imagine(state, three.noise(7))
+    assert plans.shape == (3, *plan.shape)
+    np.testing.assert_allclose(plans[0], plan, atol=1e-5)
+
+
+def test_noise_common_to_all_views_has_the_variance_and_correlation_asked_for():
+    rng = np.random.default_rng(0)
+    own, common = rng.standard_normal((20000, 2, 3)), rng.standard_normal((20000, 1, 3))
+    for share in (0.0, 0.5, 1.0):
+        noise = share_noise(own, common, share)
+        assert noise.var() == pytest.approx(1.0, abs=0.03)
+        between = np.corrcoef(noise[:, 0].ravel(), noise[:, 1].ravel())[0, 1]
+        assert between == pytest.approx(share, abs=0.03)
 
 
 def test_bundle_of_proprio_only_takes_no_images(tmp_path):

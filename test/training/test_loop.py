@@ -211,3 +211,47 @@ def test_control_learns_from_the_same_frozen_latents(tmp_path):
         tmp_path, "other", "policy.method=bc", frozen, "policy.autoencoder.latent_dim=5"
     )
     assert main(other) == 2
+
+
+VILP = [
+    "policy.method=vilp",
+    "policy.horizon=3",
+    "policy.frame_interval=2",
+    "policy.autoencoder.kind=spatial",
+    "policy.autoencoder.channels=[8,8]",
+    "policy.planner.kind=video",
+    "policy.planner.channels=[8,64]",
+    "policy.low_level.channels=[8,8,8]",
+    "policy.low_level.width=16",
+    "autoencoder.optim.steps=20",
+    "planner.optim.steps=20",
+    "low_level.optim.steps=20",
+    "low_level.optim.batch_size=24",
+]
+
+
+@pytest.mark.parametrize("conditioning", ["tokens", "single", "concatenation", "both"])
+def test_a_video_policy_trains_and_its_plans_depend_on_what_it_sees(tmp_path, conditioning):
+    from vilp_ros.cli.main import main
+    from vilp_ros.policy.bundle import load_policy
+
+    chosen = f"policy.planner.conditioning={conditioning}"
+    assert main(command(tmp_path, "video", *VILP, chosen)) == 0
+    assert "decoded truth above decoded plan" in pictures_of(
+        tmp_path / "work_video/tensorboard/planner"
+    )
+    policy = load_policy(tmp_path / "video", engine="torch", samples=2)
+    noise, proprio = policy.noise(0), np.linspace(0, 1, 10, dtype=np.float32)
+    view = next(iter(policy.spec.views.values()))
+    dark, bright = (np.full((1, *view, 3), v, np.uint8) for v in (20, 200))
+    state = policy.encode(dark, proprio)
+    plans = policy.imagine(state, noise)
+    assert plans.shape == (2, *policy.spec.plan_shape[::2])
+    assert not np.array_equal(plans[0], plans[1])  # two imaginations
+    np.testing.assert_array_equal(plans[0], policy.plan(state, noise))
+    latents = policy.latents(plans[0])
+    other = policy.latents(policy.plan(policy.encode(bright, proprio), noise))
+    assert not np.allclose(latents[1:] - latents[:1], other[1:] - other[:1])
+    actions = policy.act(plans[0], noise)
+    assert actions.shape == (6, 8)
+    assert policy.decode(plans[0]).shape == (4, 1, *view, 3)

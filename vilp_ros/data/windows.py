@@ -54,6 +54,6 @@ def undisturbed(
     return steps[~disturbed[ahead].any(axis=1)]
 
 
-def future(steps: np.ndarray, last: np.ndarray, horizon: int) -> np.ndarray:
-    """Frames 1..horizon after each step, the episode's last frame repeated: `(N, horizon)`."""
-    return np.minimum(steps[:, None] + 1 + np.arange(horizon), last[steps][:, None])
+def future(steps: np.ndarray, last: np.ndarray, horizon: int, interval: int = 1) -> np.ndarray:
+    """Frames 1..horizon times `interval` after each step, the episode's last repeated: `(N, T)`."""
+    return np.minimum(steps[:, None] + interval * (1 + np.arange(horizon)), last[steps][:, None])

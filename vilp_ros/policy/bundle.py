@@ -16,37 +16,28 @@ from vilp_ros.errors import VilpError
 from vilp_ros.policy.actions import ACTION_DIM
 from vilp_ros.policy.config import PolicyConfig
 from vilp_ros.policy.engines import Network, choose_device, compile_network, require_engine
-from vilp_ros.policy.networks import (
-    BehaviourCloning,
-    FrameDecoder,
-    FrameEncoder,
-    build_autoencoder,
-    build_idm,
-    build_planner,
-    condition_dim,
-    forecast_dim,
-)
+from vilp_ros.policy.layout import PROPRIO_DIM
+from vilp_ros.policy.ldp import BcPolicy, LdpPolicy
+from vilp_ros.policy.networks import FrameDecoder, FrameEncoder, build_autoencoder, build_parts
 from vilp_ros.policy.policy import Policy
 from vilp_ros.policy.spec import BundleSpec, load_spec
 from vilp_ros.policy.statistics import Statistics
+from vilp_ros.policy.video_planner import Context, VideoPlanner
+from vilp_ros.policy.vilp import VilpPolicy
 
 __all__ = ["BundleSpec", "load_policy", "load_spec", "save_bundle", "save_untrained"]
 
 WEIGHTS = "weights.safetensors"
+METHODS: dict[str, type[Policy]] = {"ldp": LdpPolicy, "vilp": VilpPolicy, "bc": BcPolicy}
 
 
 def build_modules(spec: BundleSpec) -> dict[str, nn.Module]:
-    """Fresh networks of a bundle by name: `autoencoder.<view>`, then `planner`, `idm` or `bc`."""
+    """Fresh networks of a bundle by name: `autoencoder.<view>`, then the method's own."""
     modules: dict[str, nn.Module] = {
         f"autoencoder.{view}": build_autoencoder(spec.policy.autoencoder, size)
         for view, size in spec.views.items()
     }
-    if spec.method == "bc":
-        modules["bc"] = BehaviourCloning(spec.policy, len(spec.views))
-    else:
-        modules["planner"] = build_planner(spec.policy, len(spec.views))
-        modules["idm"] = build_idm(spec.policy, len(spec.views))
-    return modules
+    return modules | build_parts(spec.policy, spec.layout)
 
 
 def save_bundle(
@@ -106,6 +97,7 @@ def load_policy(
     engine: str | None = None,
     threads: int = 1,
     steps: int | None = None,
+    samples: int = 1,
 ) -> Policy:
     """Loads a bundle, ready to run.
 
@@ -115,6 +107,7 @@ def load_policy(
         engine: `torch` or `openvino`; None takes the bundle's own choice.
         threads: CPU threads of an OpenVINO network.
         steps: DDIM steps of planner and inverse dynamics; None takes the bundle's.
+        samples: imaginations per plan.
 
     Raises:
         VilpError: the bundle is missing, damaged or does not match its own description, or the
@@ -127,7 +120,8 @@ def load_policy(
     engine = engine or ("torch" if device != "cpu" else spec.policy.engine)
     require_engine(engine, device)
     modules, statistics = load_modules(Path(bundle), spec)
-    return Policy(spec, _Networks(spec, modules, engine, device, threads), statistics)
+    networks = _Networks(_examples(spec, modules, samples), engine, device, threads)
+    return METHODS[spec.method](spec, networks, statistics, samples)
 
 
 class _Networks(Mapping[str, Network]):
@@ -135,13 +129,12 @@ class _Networks(Mapping[str, Network]):
 
     def __init__(
         self,
-        spec: BundleSpec,
-        modules: dict[str, nn.Module],
+        examples: dict[str, tuple[nn.Module, tuple[Tensor, ...]]],
         engine: str,
         device: str,
         threads: int,
     ) -> None:
-        self._examples = _examples(spec, modules)
+        self._examples = examples
         self._options: dict[str, Any] = {"engine": engine, "device": device, "threads": threads}
         self._compiled: dict[str, Network] = {}
 
@@ -159,25 +152,34 @@ class _Networks(Mapping[str, Network]):
 
 
 def _examples(
-    spec: BundleSpec, modules: dict[str, nn.Module]
+    spec: BundleSpec, modules: dict[str, nn.Module], samples: int
 ) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
     """Every network with inputs of the shapes that it is run with."""
-    rows, horizon = spec.plan_shape[0], spec.horizon
-    condition = torch.zeros(1, spec.state_dim)
+    layout, horizon = spec.layout, spec.horizon
+    forecast, rows = layout.forecast_dim, spec.plan_shape[0]
     examples: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {}
     for view, (height, width) in spec.views.items():
         vae = modules[f"autoencoder.{view}"]
         frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
         examples[f"encoder.{view}"] = FrameEncoder(vae), (frame,)
-        examples[f"decoder.{view}"] = FrameDecoder(vae), (torch.zeros(rows, spec.latent_dim),)
+        examples[f"decoder.{view}"] = FrameDecoder(vae), (torch.zeros(rows, layout.latent_dim),)
+    state = torch.zeros(1, layout.row_dim)
     if spec.method == "bc":
-        examples["bc"] = modules["bc"], (condition,)
-        return examples
-    noisy = torch.zeros(1, horizon, spec.forecast_dim)
-    examples["planner"] = modules["planner"], (noisy, torch.zeros(1, dtype=torch.int64), condition)
-    pairs = torch.zeros(horizon, spec.forecast_dim + spec.state_dim)
-    times = torch.zeros(horizon, dtype=torch.int64)
-    examples["idm"] = modules["idm"], (torch.zeros(horizon, ACTION_DIM), times, pairs)
+        return examples | {"bc": (modules["bc"], (state,))}
+    condition = state
+    planner = modules["planner"]
+    if isinstance(planner, VideoPlanner):
+        with torch.inference_mode():
+            condition = planner.context(state)
+        examples["context"] = Context(planner), (state,)
+        pair = torch.zeros(horizon, layout.row_dim), torch.zeros(horizon, forecast)
+        examples["low_level"] = modules["low_level"], pair
+    else:
+        pairs = torch.zeros(horizon, 2 * forecast + PROPRIO_DIM)
+        times = torch.zeros(horizon, dtype=torch.int64)
+        examples["idm"] = modules["idm"], (torch.zeros(horizon, ACTION_DIM), times, pairs)
+    noisy = torch.zeros(samples, horizon, forecast), torch.zeros(samples, dtype=torch.int64)
+    examples["planner"] = planner, (*noisy, condition.clone().repeat(samples, 1))
     return examples
 
 
@@ -187,6 +189,7 @@ def save_untrained(
     seed: int = 0,
     task: str = "lift",
     engine: str = "torch",
+    method: str = "ldp",
 ) -> BundleSpec:
     """Writes a small bundle of random weights, for trying out everything but the behaviour.
 
@@ -196,22 +199,26 @@ def save_untrained(
         seed: seed of the weights.
         task: task that it claims.
         engine: engine that it asks for.
+        method: `ldp`, `vilp` or `bc`.
     """
-    policy = PolicyConfig(engine=engine)
+    policy = PolicyConfig(method=method, engine=engine)
     policy.autoencoder.latent_dim, policy.autoencoder.channels = 8, [8, 8, 8]
     policy.planner.width, policy.planner.depth, policy.idm.width = 32, 1, 32
+    if method == "vilp":
+        policy.horizon, policy.frame_interval = 5, 2
+        policy.autoencoder.kind, policy.autoencoder.channels = "spatial", [8, 8]
+        policy.planner.kind, policy.planner.channels = "video", [8, 64]
+        policy.low_level.channels, policy.low_level.width = [8, 8, 8], 16
     size = {"agentview": (96, 160), "eye_in_hand": (96, 160)} if views is None else views
     spec = BundleSpec("untrained", task, size, "ee_pose", 0.05, policy)
-    state, forecast = condition_dim(policy, len(size)), forecast_dim(policy, len(size))
-    mean = np.zeros(state, np.float32)
-    home = [0.45, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.08]  # gripper down, open
-    mean[forecast - len(home) : forecast] = home
-    spread = np.full(state, 0.1, np.float32)
+    layout = spec.layout
+    mean = np.zeros(layout.row_dim, np.float32)
+    mean[layout.proprio] = [0.45, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.08]  # down, open
     statistics = Statistics(
         state_mean=mean,
-        state_std=spread,
-        delta_mean=np.zeros((policy.horizon, forecast), np.float32),
-        delta_std=np.full((policy.horizon, forecast), 0.05, np.float32),
+        state_std=np.full(layout.row_dim, 0.1, np.float32),
+        delta_mean=np.zeros((policy.horizon, layout.forecast_dim), np.float32),
+        delta_std=np.full((policy.horizon, layout.forecast_dim), 0.05, np.float32),
         action_mean=np.array([0, 0, 0, 0, 0, 0, 0.04], np.float32),
         action_std=np.full(ACTION_DIM, 0.01, np.float32),
     )

@@ -61,6 +61,17 @@ def diffusion_loss(
     return (error if weight is None else error * weight).mean()
 
 
+def share_noise(own: Any, common: Any, share: float) -> Any:
+    """Unit noise of which all views have a part in common, so that they imagine one future.
+
+    Args:
+        own: `(..., V, n)` standard normal.
+        common: `(..., 1, n)` standard normal.
+        share: share of the variance in common, 0 to 1.
+    """
+    return (1.0 - share) ** 0.5 * own + share**0.5 * common
+
+
 @lru_cache
 def _ddim_coefficients(steps: int) -> list[tuple[int, float, float, float, float]]:
     """`(t, sqrt(a_t), sqrt(1-a_t), sqrt(a_prev), sqrt(1-a_prev))` for each DDIM step."""

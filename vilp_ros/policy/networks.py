@@ -2,69 +2,138 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.actions import ACTION_DIM
-from vilp_ros.policy.autoencoder import AUTOENCODERS, LightVAE, PaperVAE
+from vilp_ros.policy.autoencoder import LightVAE, PaperVAE
 from vilp_ros.policy.config import AutoencoderConfig, PolicyConfig
 from vilp_ros.policy.inverse_dynamics import InverseDynamics, ResidualMLP
+from vilp_ros.policy.layout import PROPRIO_DIM, Layout
+from vilp_ros.policy.pair_policy import GridPolicy
+from vilp_ros.policy.spatial_autoencoder import SpatialVAE
 from vilp_ros.policy.transformer import PlanTransformer
 from vilp_ros.policy.unet1d import PlanUNet
+from vilp_ros.policy.video_planner import ContextEncoder, VideoPlanner
+from vilp_ros.policy.video_unet import VideoUNet
 
-PROPRIO_DIM = 10
-"""xyz, rot6d and gripper width (see `vilp_ros.geometry.ee_proprio`)."""
-
-
-def forecast_dim(config: PolicyConfig, n_views: int) -> int:
-    """Length of what the planner forecasts: latents of all views, then proprio."""
-    return n_views * config.autoencoder.latent_dim + PROPRIO_DIM
-
-
-def condition_dim(config: PolicyConfig, n_views: int) -> int:
-    """Length of a state: what the planner forecasts, then the last change of the proprio."""
-    return forecast_dim(config, n_views) + PROPRIO_DIM
+AUTOENCODERS: dict[str, Callable[[AutoencoderConfig, tuple[int, int]], nn.Module]] = {
+    "light": lambda c, size: LightVAE(size, c.latent_dim, c.channels),
+    "paper": lambda c, size: PaperVAE(size, c.latent_dim, c.channels),
+    "spatial": lambda c, size: SpatialVAE(size, c.latent_channels, c.channels),
+}
+TOKEN_DIM = 128
 
 
-def build_autoencoder(config: AutoencoderConfig, size: tuple[int, int]) -> LightVAE | PaperVAE:
-    """The VAE of one view of `size` (H, W)."""
+def build_autoencoder(config: AutoencoderConfig, size: tuple[int, int]) -> nn.Module:
+    """The autoencoder of one view of `size` (H, W)."""
     if config.kind not in AUTOENCODERS:
         raise VilpError(f"autoencoder.kind {config.kind!r}; available: {', '.join(AUTOENCODERS)}")
-    return AUTOENCODERS[config.kind](size, config.latent_dim, config.channels)
+    return AUTOENCODERS[config.kind](config, size)
 
 
-def build_planner(config: PolicyConfig, n_views: int) -> PlanTransformer | PlanUNet:
-    """The state planner."""
-    state, condition = forecast_dim(config, n_views), condition_dim(config, n_views)
+def build_parts(policy: PolicyConfig, layout: Layout) -> dict[str, nn.Module]:
+    """Every network but the autoencoders, by name, in the order in which they are trained."""
+    if policy.method == "bc":
+        return {"bc": BehaviourCloning(policy, layout)}
+    if policy.method == "vilp":
+        return {
+            "planner": build_video_planner(policy, layout),
+            "low_level": LowLevel(policy, layout),
+        }
+    return {"planner": build_planner(policy, layout), "idm": build_idm(policy, layout)}
+
+
+def build_planner(config: PolicyConfig, layout: Layout) -> PlanTransformer | PlanUNet:
+    """LDP's state planner."""
+    state, condition = layout.forecast_dim, layout.row_dim
     planner = config.planner
     if planner.kind == "transformer":
         return PlanTransformer(state, condition, config.horizon, planner.width, planner.depth)
     if planner.kind == "unet":
         return PlanUNet(state, condition, config.horizon, planner.channels)
-    raise VilpError(f"planner.kind {planner.kind!r}; available: transformer, unet")
+    raise VilpError(f"planner.kind {planner.kind!r} for ldp; available: transformer, unet")
 
 
-def build_idm(config: PolicyConfig, n_views: int) -> InverseDynamics:
+def build_video_planner(config: PolicyConfig, layout: Layout) -> VideoPlanner:
+    """VILP's video planner."""
+    planner, grid = config.planner, layout.grid
+    encoder = ContextEncoder(layout.views, grid, 2 * PROPRIO_DIM, planner.conditioning, TOKEN_DIM)
+    frames = config.horizon + (planner.conditioning in ("concatenation", "both"))
+    if planner.kind == "video":
+        net: nn.Module = VideoUNet(
+            layout.views, frames, grid, TOKEN_DIM, planner.channels, planner.depth
+        )
+    else:
+        raise VilpError(f"planner.kind {planner.kind!r} for vilp; available: video")
+    return VideoPlanner(net, encoder, config.horizon, planner.conditioning)
+
+
+def build_idm(config: PolicyConfig, layout: Layout) -> InverseDynamics:
     """The inverse dynamics; its condition is state k, its change to state k + 1, last change."""
-    dim = 2 * forecast_dim(config, n_views) + PROPRIO_DIM
+    dim = 2 * layout.forecast_dim + PROPRIO_DIM
     return InverseDynamics(ACTION_DIM, dim, config.idm.width, config.idm.blocks)
 
 
-class BehaviourCloning(nn.Module):
-    """State `(B, C)` to a chunk of relative actions `(B, T, A)`: the control without a planner."""
+class LowLevel(nn.Module):
+    """Neighbouring rows of a video plan to the actions between them."""
 
-    def __init__(self, config: PolicyConfig, n_views: int) -> None:
+    def __init__(self, config: PolicyConfig, layout: Layout) -> None:
         super().__init__()
-        self.horizon = config.horizon
-        outputs = config.horizon * ACTION_DIM
-        self.net = ResidualMLP(
-            condition_dim(config, n_views), outputs, config.idm.width, config.idm.blocks
+        self.split = [layout.latents.stop, 2 * PROPRIO_DIM]
+        low = config.low_level
+        self.net = GridPolicy(
+            2,
+            layout.views,
+            layout.grid,
+            2 * PROPRIO_DIM,
+            config.frame_interval,
+            low.channels,
+            low.width,
         )
 
+    def forward(self, row: Tensor, step: Tensor) -> Tensor:
+        """Rows `(P, C)` and the latents' change to the next row `(P, D)` to `(P, interval, A)`.
+
+        The actions are relative to the end effector's pose at the observation, which the rows'
+        proprio tells.
+        """
+        latents, proprio = row.split(self.split, dim=1)
+        return self.net(torch.cat([latents, step], dim=1), proprio)
+
+
+class BehaviourCloning(nn.Module):
+    """State `(B, C)` to a chunk of relative actions `(B, N, A)`: the control without a planner."""
+
+    def __init__(self, config: PolicyConfig, layout: Layout) -> None:
+        super().__init__()
+        self.steps = config.horizon * config.frame_interval
+        self.split = [layout.latents.stop, 2 * PROPRIO_DIM]
+        self.spatial = len(layout.latent_shape) == 3
+        if self.spatial:
+            low = config.low_level
+            self.net: nn.Module = GridPolicy(
+                1,
+                layout.views,
+                layout.grid,
+                2 * PROPRIO_DIM,
+                self.steps,
+                low.channels,
+                low.width,
+            )
+        else:
+            idm = config.idm
+            outputs = self.steps * ACTION_DIM
+            self.net = ResidualMLP(layout.row_dim, outputs, idm.width, idm.blocks)
+
     def forward(self, state: Tensor) -> Tensor:
-        """States `(B, C)` to chunks `(B, T, A)`."""
-        return self.net(state).unflatten(-1, (self.horizon, ACTION_DIM))
+        """States `(B, C)` to chunks `(B, N, A)`."""
+        if self.spatial:
+            return self.net(*state.split(self.split, dim=1))
+        return self.net(state).unflatten(-1, (self.steps, ACTION_DIM))
 
 
 class FrameEncoder(nn.Module):

@@ -1,11 +1,12 @@
 """A loaded policy: images to latent plan to actions, on plain arrays.
 
-Both methods share one interface. `ldp` plans states and finds the actions between them
-(LDP, Algorithm 1); `bc` is the control experiment that maps the state straight to actions.
+All methods share one interface: `ldp` plans states and finds the actions between them, `vilp`
+plans frames and does the same, `bc` is the control experiment that maps the state to actions.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,9 +14,7 @@ import numpy as np
 
 from vilp_ros.geometry import proprio_to_ee
 from vilp_ros.policy.actions import ACTION_DIM, absolute_actions
-from vilp_ros.policy.diffusion import sample
 from vilp_ros.policy.engines import Network
-from vilp_ros.policy.networks import PROPRIO_DIM
 from vilp_ros.policy.spec import BundleSpec
 from vilp_ros.policy.statistics import Statistics
 
@@ -28,7 +27,7 @@ class Noise:
     of the observation: the policy keeps to the mode that it chose instead of choosing anew.
 
     Attributes:
-        plan: `(T, D)` standard normal.
+        plan: `(N, T, D)` standard normal, N imaginations.
         action: `(T, A)` standard normal.
     """
 
@@ -36,31 +35,41 @@ class Noise:
     action: np.ndarray
 
 
-class Policy:
+class Policy(ABC):
     """Made by `vilp_ros.policy.bundle.load_policy`.
 
-    A state is one standardised row `(C,)`: latents of all views in `spec.views` order, proprio
-    (10), change of the proprio since the previous control period (10). A plan is `(T + 1, C)`
-    with the present state first; with method `bc` it is that row alone.
+    A state is one standardised row `(C,)`, see `vilp_ros.policy.layout`. A plan is
+    `(T + 1, C)`, the present state first, rows `spec.row_period_s` apart; with method `bc` it is
+    that row alone.
+
+    Args:
+        spec: what the bundle is.
+        networks: compiled networks by name.
+        statistics: what rows and actions are standardised by.
+        samples: imaginations per plan, N.
     """
 
     def __init__(
-        self, spec: BundleSpec, networks: Mapping[str, Network], statistics: Statistics
+        self,
+        spec: BundleSpec,
+        networks: Mapping[str, Network],
+        statistics: Statistics,
+        samples: int = 1,
     ) -> None:
         self.spec = spec
+        self.samples = samples
         self._net = networks
         self._stats = statistics
-        self._forecast = spec.forecast_dim
-        self._proprio = slice(spec.forecast_dim - PROPRIO_DIM, spec.forecast_dim)
+        self._layout = spec.layout
 
     def noise(self, seed: int) -> Noise:
         """Sampling noise of one episode."""
         rng = np.random.default_rng(seed)
-        shape = (self.spec.horizon, self._forecast)
-        return Noise(
-            rng.standard_normal(shape, dtype=np.float32),
-            rng.standard_normal((self.spec.horizon, ACTION_DIM), dtype=np.float32),
-        )
+        horizon = self.spec.horizon
+        plans = [self._plan_noise(rng)]
+        action = rng.standard_normal((horizon, ACTION_DIM), dtype=np.float32)
+        plans += [self._plan_noise(rng) for _ in range(self.samples - 1)]
+        return Noise(np.stack(plans), action)
 
     def encode(
         self, images: np.ndarray, proprio: np.ndarray, previous: np.ndarray | None = None
@@ -80,66 +89,55 @@ class Policy:
             for view, image in zip(self.spec.views, images, strict=True)
         ]
         change = np.zeros_like(proprio) if previous is None else proprio - previous
-        return self._standardise(np.concatenate([*latents, proprio, change]))
+        raw = np.concatenate([*latents, proprio, change])
+        return ((raw - self._stats.state_mean) / self._stats.state_std).astype(np.float32)
 
     def plan(self, state: np.ndarray, noise: Noise) -> np.ndarray:
-        """The next T states behind the present one: `(T + 1, C)` (`bc`: `(1, C)`)."""
-        if self.spec.method == "bc":
-            return state[None]
-        policy, stats = self.spec.policy, self._stats
-        delta = sample(
-            lambda x, t, c: self._net["planner"](x, np.array([t]), c),
-            noise.plan[None],
-            state[None],
-            policy.sampler.planner_steps,
-            policy.planner.prediction,
-        )[0]
-        future = state[: self._forecast] + delta * stats.delta_std + stats.delta_mean
-        return self._with_changes(state, future.astype(np.float32))
+        """The next T rows behind the present one: `(T + 1, C)` (`bc`: `(1, C)`)."""
+        return self.imagine(state, noise)[0]
 
+    @abstractmethod
+    def imagine(self, state: np.ndarray, noise: Noise) -> np.ndarray:
+        """N plans of one state, in one batch: `(N, T + 1, C)`; `plan` is the first."""
+
+    @abstractmethod
     def act(self, plan: np.ndarray, noise: Noise) -> np.ndarray:
-        """Absolute actions `(T, 8)`; action k holds for [t_obs + k, t_obs + k + 1) periods."""
-        stats = self._stats
-        if self.spec.method == "bc":
-            relative = self._net["bc"](plan)[0]
-            poses, _ = self.ee_path(plan)
-        else:
-            present, change = plan[:-1, : self._forecast], plan[:-1, self._forecast :]
-            step = (plan[1:, : self._forecast] - present - stats.delta_mean[0]) / stats.delta_std[0]
-            relative = sample(
-                lambda x, t, c: self._net["idm"](x, np.full(len(x), t), c),
-                noise.action,
-                np.concatenate([present, step, change], axis=-1).astype(np.float32),
-                self.spec.policy.sampler.idm_steps,
-                self.spec.policy.idm.prediction,
-            )
-            poses = self.ee_path(plan)[0][:-1]
-        return absolute_actions(relative * stats.action_std + stats.action_mean, poses)
+        """Absolute actions `(spec.n_actions, 8)`, one a control period from the observation on."""
 
     def decode(self, plan: np.ndarray) -> np.ndarray:
         """Imagined frames `(rows, V, H, W, 3)` uint8 of a plan."""
-        raw = (plan * self._stats.state_std + self._stats.state_mean).astype(np.float32)
-        dim = self.spec.latent_dim
+        raw = plan * self._stats.state_std + self._stats.state_mean
+        latents = raw[:, self._layout.latents].astype(np.float32)
         frames = [
-            self._net[f"decoder.{view}"](np.ascontiguousarray(raw[:, i * dim : (i + 1) * dim]))
-            for i, view in enumerate(self.spec.views)
+            self._net[f"decoder.{view}"](np.ascontiguousarray(part))
+            for view, part in zip(
+                self.spec.views, np.split(latents, self._layout.views, axis=1), strict=True
+            )
         ]
         return np.stack(frames, axis=1).astype(np.uint8)
 
+    def latents(self, plan: np.ndarray) -> np.ndarray:
+        """Standardised latents of the views alone: `(rows, V, *latent_shape)`."""
+        layout = self._layout
+        return plan[:, layout.latents].reshape(len(plan), layout.views, *layout.latent_shape)
+
     def ee_path(self, plan: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Planned poses `(rows, 7)` (m, quaternion xyzw, base frame) and widths `(rows,)` (m)."""
-        raw = plan * self._stats.state_std + self._stats.state_mean
-        return proprio_to_ee(raw[:, self._proprio])
+        part = self._layout.proprio
+        return proprio_to_ee(
+            plan[:, part] * self._stats.state_std[part] + self._stats.state_mean[part]
+        )
 
-    def _standardise(self, raw: np.ndarray) -> np.ndarray:
-        return ((raw - self._stats.state_mean) / self._stats.state_std).astype(np.float32)
+    def _plan_noise(self, rng: np.random.Generator) -> np.ndarray:
+        """Noise `(T, D)` of one imagination."""
+        shape = (self.spec.horizon, self._layout.forecast_dim)
+        return rng.standard_normal(shape, dtype=np.float32)
 
-    def _with_changes(self, state: np.ndarray, future: np.ndarray) -> np.ndarray:
-        """Appends to each future row the change of its proprio from the row before it."""
-        mean, std = self._stats.state_mean, self._stats.state_std
-        rows = np.concatenate([state[None, : self._forecast], future])
-        proprio = rows[:, self._proprio] * std[self._proprio]
-        tail = slice(self._forecast, None)
-        change = (np.diff(proprio, axis=0) - mean[tail]) / std[tail]
-        change = np.concatenate([state[None, tail], change])
-        return np.concatenate([rows, change], axis=-1).astype(np.float32)
+    def _future(self, state: np.ndarray, delta: np.ndarray) -> np.ndarray:
+        """What was forecast `(N, T, D)`, from its standardised change since the present state."""
+        present = state[: self._layout.forecast_dim]
+        return (present + delta * self._stats.delta_std + self._stats.delta_mean).astype(np.float32)
+
+    def _absolute(self, relative: np.ndarray, poses: np.ndarray) -> np.ndarray:
+        stats = self._stats
+        return absolute_actions(relative * stats.action_std + stats.action_mean, poses)

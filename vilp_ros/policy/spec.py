@@ -12,9 +12,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.config import PolicyConfig
-from vilp_ros.policy.networks import condition_dim, forecast_dim
+from vilp_ros.policy.layout import Layout, layout_of
 
-METHODS = ("ldp", "bc")
+METHODS = ("ldp", "vilp", "bc")
 
 
 @dataclass
@@ -26,7 +26,7 @@ class BundleSpec:
         task: simulator task that it was trained for.
         views: view name to (height, width) of the frames that it takes.
         action_kind: `ee_pose`.
-        control_period_s: seconds between two states of a plan.
+        control_period_s: seconds between two actions.
         policy: architecture and run-time settings.
         provenance: data, commit, seeds, wall times and metrics of the training.
     """
@@ -41,12 +41,12 @@ class BundleSpec:
 
     @property
     def method(self) -> str:
-        """`ldp` or `bc`."""
+        """`ldp`, `vilp` or `bc`."""
         return self.policy.method
 
     @property
     def horizon(self) -> int:
-        """Future states per plan, T."""
+        """Future rows of a plan, T."""
         return self.policy.horizon
 
     @property
@@ -55,25 +55,25 @@ class BundleSpec:
         return self.policy.n_action_steps
 
     @property
-    def latent_dim(self) -> int:
-        """Length of one view's latent."""
-        return self.policy.autoencoder.latent_dim
+    def layout(self) -> Layout:
+        """What the numbers of a state are."""
+        return layout_of(self.policy, self.views)
 
     @property
-    def forecast_dim(self) -> int:
-        """Length of what the planner forecasts: latents of all views, then proprio."""
-        return forecast_dim(self.policy, len(self.views))
+    def n_actions(self) -> int:
+        """Actions per plan, one a control period."""
+        return self.policy.horizon * self.policy.frame_interval
 
     @property
-    def state_dim(self) -> int:
-        """Length of a state, C."""
-        return condition_dim(self.policy, len(self.views))
+    def row_period_s(self) -> float:
+        """Seconds from one row of a plan to the next."""
+        return self.policy.frame_interval * self.control_period_s
 
     @property
     def plan_shape(self) -> tuple[int, int, int]:
         """Rows, tokens per row and channels of a plan on the wire."""
         rows = 1 if self.method == "bc" else self.horizon + 1
-        return rows, 1, self.state_dim
+        return rows, 1, self.layout.row_dim
 
     def save(self, folder: Path) -> None:
         """Writes `policy.yaml`."""

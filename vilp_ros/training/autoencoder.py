@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from vilp_ros.data.table import Table
 from vilp_ros.policy.autoencoder import LightVAE, PaperVAE, vae_loss
-from vilp_ros.policy.networks import PROPRIO_DIM, to_signed
+from vilp_ros.policy.layout import PROPRIO_DIM
+from vilp_ros.policy.networks import to_signed
 from vilp_ros.training.config import AutoencoderTraining
 from vilp_ros.training.loop import Objective
 
@@ -48,8 +49,8 @@ class AutoencoderObjective(Objective):
         self.vae = vae
         self._config = config
         self._frames = table.images[view]
-        self._train = _frames_of(table, train)
-        self._held_out = _frames_of(table, held_out)[:: max(1, len(held_out) // 4)][:256]
+        self._train = frames_of(table, train)
+        self._held_out = frames_of(table, held_out)[:: max(1, len(held_out) // 4)][:256]
         some = self._frames[self._train[:: max(1, len(self._train) // 400)]]
         median = torch.from_numpy(np.median(some, axis=0).astype(np.uint8))
         self._median = to_signed(median[None])
@@ -132,7 +133,8 @@ class AutoencoderObjective(Objective):
         return {"truth above reconstruction": (torch.cat(rows, dim=-2) + 1) / 2}
 
 
-def _frames_of(table: Table, episodes: np.ndarray) -> np.ndarray:
+def frames_of(table: Table, episodes: np.ndarray) -> np.ndarray:
+    """Indices of all frames of these episodes."""
     line = table.timeline
     parts = [line.start[e] + np.arange(line.length[e] + 1) for e in episodes]
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)

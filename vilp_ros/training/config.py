@@ -140,6 +140,26 @@ class IdmTraining:
 
 
 @dataclass
+class LowLevelTraining:
+    """Loss of VILP's low-level policy.
+
+    Attributes:
+        optim: optimisation; a sample is a pair of frames, a batch whole plans. Stopped on held-out
+            pairs.
+        noise: upper bound of the standard deviation of noise on a plan's frames, drawn per plan.
+        imagined_share: share of the plans that the planner draws anew.
+        suboptimal_share: share of suboptimal plans in a batch where there are any.
+    """
+
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(steps=1500, batch_size=320, lr=1e-3, keep_best=True)
+    )
+    noise: float = 0.3
+    imagined_share: float = 0.4
+    suboptimal_share: float = 0.5
+
+
+@dataclass
 class Recipe:
     """Everything `vilp train` needs to make one bundle.
 
@@ -152,6 +172,7 @@ class Recipe:
         autoencoder: how the autoencoders are trained.
         planner: how the planner is trained.
         idm: how the inverse dynamics is trained.
+        low_level: how VILP's low-level policy is trained.
         bc: how behaviour cloning is trained (method `bc`).
     """
 
@@ -163,6 +184,7 @@ class Recipe:
     autoencoder: AutoencoderTraining = field(default_factory=AutoencoderTraining)
     planner: PlannerTraining = field(default_factory=PlannerTraining)
     idm: IdmTraining = field(default_factory=IdmTraining)
+    low_level: LowLevelTraining = field(default_factory=LowLevelTraining)
     bc: OptimConfig = field(
         default_factory=lambda: OptimConfig(steps=3000, batch_size=256, lr=6e-4)
     )

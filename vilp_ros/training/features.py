@@ -10,11 +10,14 @@ from torch import nn
 
 from vilp_ros.data import windows
 from vilp_ros.data.table import Table
+from vilp_ros.data.windows import future
 from vilp_ros.policy.actions import relative_actions
 from vilp_ros.policy.config import PolicyConfig
-from vilp_ros.policy.networks import PROPRIO_DIM, FrameEncoder
+from vilp_ros.policy.layout import Layout
+from vilp_ros.policy.networks import FrameEncoder
 from vilp_ros.policy.statistics import Statistics, floored_std
 
+MEASURED_PLANS = 2000
 FLOOR = 0.1
 """Least spread of a dimension, as a fraction of its group's: see `floored_std`."""
 
@@ -24,8 +27,12 @@ class Features:
     """Standardised numbers of all frames, F, and the steps that each part learns from.
 
     Attributes:
-        state: `(F, C)` standardised states: latents, proprio, change.
-        action: `(F, A)` standardised relative actions; NaN where there is none.
+        layout: what the numbers of a state are.
+        horizon: future states per plan, T.
+        interval: control periods between them.
+        state: `(F, C)` standardised states.
+        action: `(F, N, A)` standardised actions of the next N periods, relative to the pose now;
+            NaN where there is none. Inverse dynamics takes one, the other methods a whole plan's.
         last: `(F,)` last frame of each frame's episode.
         statistics: what they were standardised by.
         planner_steps: steps of expert and action-free episodes without exploration noise ahead.
@@ -33,9 +40,11 @@ class Features:
         suboptimal_steps: steps of suboptimal episodes.
         held_out_planner: as `planner_steps`, of held-out episodes.
         held_out_expert: as `expert_steps`, of held-out episodes.
-        forecast: length of what the planner forecasts, D.
     """
 
+    layout: Layout
+    horizon: int
+    interval: int
     state: np.ndarray
     action: np.ndarray
     last: np.ndarray
@@ -45,7 +54,15 @@ class Features:
     suboptimal_steps: np.ndarray
     held_out_planner: np.ndarray
     held_out_expert: np.ndarray
-    forecast: int
+
+    def plans(self, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Present states `(B, C)` and standardised changes `(B, T, D)` to those that followed."""
+        forecast = self.layout.forecast_dim
+        present = self.state[steps]
+        ahead = self.state[future(steps, self.last, self.horizon, self.interval), :forecast]
+        delta = ahead - present[:, None, :forecast]
+        stats = self.statistics
+        return present, (delta - stats.delta_mean) / stats.delta_std
 
 
 def encode_frames(vae: nn.Module, frames: np.ndarray) -> np.ndarray:
@@ -78,6 +95,7 @@ def make_features(
     table: Table,
     latents: list[np.ndarray],
     policy: PolicyConfig,
+    layout: Layout,
     train: np.ndarray,
     held_out: np.ndarray,
 ) -> Features:
@@ -86,46 +104,45 @@ def make_features(
     Args:
         table: episodes; images are not needed.
         latents: per view `(F, latent_dim)`.
-        policy: horizon and sizes.
+        policy: method and horizon.
+        layout: what the numbers of a state are.
         train: episodes to learn from.
         held_out: episodes to validate on.
     """
     raw = np.concatenate([*latents, table.proprio, table.change], axis=1)
-    views = len(latents)
-    dim = policy.autoencoder.latent_dim
-    forecast = views * dim + PROPRIO_DIM
-    groups = [slice(i * dim, (i + 1) * dim) for i in range(views)]
-    groups += [slice(forecast - PROPRIO_DIM, forecast - 7), slice(forecast - 7, forecast - 1)]
-    groups += [slice(forecast - 1, forecast)]
-    tail = [slice(forecast, forecast + 3), slice(forecast + 3, forecast + 9)]
-    tail += [slice(forecast + 9, forecast + 10)]
-
-    everything = table.timeline.steps(train)
-    state_mean = raw[everything].mean(0).astype(np.float32)
-    state_std = floored_std(raw[everything], FLOOR, groups + tail)
+    state_mean, state_std = _measure(raw[table.timeline.steps(train)], layout)
     state = ((raw - state_mean) / state_std).astype(np.float32)
     last = table.timeline.last_frame()
+    horizon, interval = policy.horizon, policy.frame_interval
 
     def steps(episodes: np.ndarray, *roles: str) -> np.ndarray:
         return table.timeline.steps(np.intersect1d(episodes, table.episodes(*roles)))
 
     def calm(chosen: np.ndarray) -> np.ndarray:
-        return windows.undisturbed(chosen, table.disturbed, last, policy.horizon)
+        return windows.undisturbed(chosen, table.disturbed, last, horizon * interval)
 
     planner_steps = calm(steps(train, "expert", "action_free"))
-    delta = _deltas(state, planner_steps, last, policy.horizon, forecast)
-    action = relative_actions(table.actions, table.ee_pose)
+    some = planner_steps[:: max(1, len(planner_steps) // MEASURED_PLANS)]
+    forecast = layout.forecast_dim
+    delta = state[future(some, last, horizon, interval), :forecast] - state[some, None, :forecast]
+    delta_mean, delta_std = _measure(delta, layout)
+
+    action = _actions(table, last, 1 if policy.method == "ldp" else horizon * interval)
     expert, suboptimal = steps(train, "expert"), steps(train, "suboptimal")
-    labelled = action[np.concatenate([expert, suboptimal])]
+    labelled = action[np.concatenate([expert, suboptimal])].reshape(-1, action.shape[-1])
+    labelled = labelled[np.isfinite(labelled).all(-1)]
     statistics = Statistics(
         state_mean=state_mean,
         state_std=state_std,
-        delta_mean=delta.mean(0).astype(np.float32),
-        delta_std=floored_std(delta, FLOOR, groups),
+        delta_mean=delta_mean,
+        delta_std=delta_std,
         action_mean=labelled.mean(0).astype(np.float32),
         action_std=floored_std(labelled, FLOOR, [slice(0, 3), slice(3, 6), slice(6, 7)]),
     )
     return Features(
+        layout=layout,
+        horizon=horizon,
+        interval=interval,
         state=state,
         action=((action - statistics.action_mean) / statistics.action_std).astype(np.float32),
         last=last,
@@ -135,13 +152,27 @@ def make_features(
         suboptimal_steps=suboptimal,
         held_out_planner=calm(steps(held_out, "expert", "action_free")),
         held_out_expert=steps(held_out, "expert"),
-        forecast=forecast,
     )
 
 
-def _deltas(
-    state: np.ndarray, steps: np.ndarray, last: np.ndarray, horizon: int, forecast: int
-) -> np.ndarray:
-    """Future states minus the present one, `(N, T, D)`."""
-    ahead = windows.future(steps, last, horizon)
-    return state[ahead, :forecast] - state[steps, None, :forecast]
+def _actions(table: Table, last: np.ndarray, count: int) -> np.ndarray:
+    """Actions of the next `count` periods relative to the pose now: `(F, count, A)`."""
+    here = np.arange(len(last))
+    ahead = np.concatenate([here[:, None], future(here, last, count - 1)], axis=1)
+    return relative_actions(table.actions[ahead], table.ee_pose[:, None])
+
+
+def _measure(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and floored spread `(..., n)` of the first n numbers of rows, `(N, ..., n)`.
+
+    A channel of a latent grid means the same in every cell: its cells are measured together.
+    """
+    units = [unit for unit in layout.units() if unit.stop <= values.shape[-1]]
+    mean = values.mean(0).astype(np.float32)
+    std = floored_std(values, FLOOR, units)
+    if len(layout.latent_shape) == 3:
+        channels = layout.views * layout.grid[0]
+        part = values[..., layout.latents].reshape(*values.shape[:-1], channels, -1)
+        mean[..., layout.latents] = np.repeat(part.mean((0, -1)), part.shape[-1], axis=-1)
+        std[..., layout.latents] = np.repeat(part.std((0, -1)) + 1e-6, part.shape[-1], axis=-1)
+    return mean, std

@@ -45,13 +45,14 @@ class IdmObjective(Objective):
     def _gather(self, steps: np.ndarray) -> dict[str, Tensor]:
         f, stats = self._f, self._f.statistics
         present = f.state[steps]
-        step = f.state[steps + 1, : f.forecast] - present[:, : f.forecast]
+        forecast = f.layout.forecast_dim
+        step = f.state[steps + 1, :forecast] - present[:, :forecast]
         step = (step - stats.delta_mean[0]) / stats.delta_std[0]
         return {
-            "present": torch.from_numpy(present[:, : f.forecast]),
+            "present": torch.from_numpy(present[:, :forecast]),
             "step": torch.from_numpy(step),
-            "change": torch.from_numpy(present[:, f.forecast :]),
-            "action": torch.from_numpy(f.action[steps]),
+            "change": torch.from_numpy(present[:, forecast:]),
+            "action": torch.from_numpy(f.action[steps, 0]),
         }
 
     @override
@@ -95,16 +96,14 @@ class BcObjective(Objective):
 
     Args:
         net: state `(B, C)` to relative actions `(B, T, A)`.
-        features: states and steps.
-        chunks: `(F, T, A)` standardised actions of the next T periods relative to the pose now;
-            NaN where there is none.
+        features: states, chunks of actions and steps.
     """
 
-    def __init__(self, net: nn.Module, features: Features, chunks: np.ndarray) -> None:
+    def __init__(self, net: nn.Module, features: Features) -> None:
         super().__init__()
         self.net = net
-        self._state, self._chunks = features.state, chunks
-        known = np.flatnonzero(np.isfinite(chunks[:, 0]).all(-1))
+        self._f = features
+        known = np.flatnonzero(np.isfinite(features.action[:, 0]).all(-1))
         calm = np.concatenate([features.planner_steps, features.held_out_planner])
         usable = np.intersect1d(known, calm)
         self._train = np.intersect1d(usable, features.expert_steps)
@@ -112,8 +111,8 @@ class BcObjective(Objective):
 
     def _gather(self, steps: np.ndarray) -> dict[str, Tensor]:
         return {
-            "state": torch.from_numpy(self._state[steps]),
-            "chunk": torch.from_numpy(self._chunks[steps]),
+            "state": torch.from_numpy(self._f.state[steps]),
+            "chunk": torch.from_numpy(self._f.action[steps]),
         }
 
     @override
@@ -122,9 +121,7 @@ class BcObjective(Objective):
 
     @override
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-        known = torch.isfinite(batch["chunk"])
-        error = self.net(batch["state"]).float() - batch["chunk"].nan_to_num()
-        return {"loss": (error.square() * known).sum() / known.sum()}
+        return {"loss": known_error(self.net(batch["state"]), batch["chunk"])}
 
     @override
     def validate(self) -> dict[str, float]:
@@ -132,3 +129,10 @@ class BcObjective(Objective):
             return {}
         batch = self._gather(self._held_out)
         return {"score": float(self(batch, torch.Generator())["loss"])}
+
+
+def known_error(guess: Tensor, truth: Tensor) -> Tensor:
+    """Mean squared error where the truth is known; it is NaN behind the end of an episode."""
+    known = torch.isfinite(truth)
+    error = guess.float() - truth.nan_to_num()
+    return (error.square() * known).sum() / known.sum().clamp(min=1)

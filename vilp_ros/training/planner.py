@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from vilp_ros.data.windows import future
 from vilp_ros.policy.config import PolicyConfig
 from vilp_ros.policy.diffusion import diffusion_loss, sample
-from vilp_ros.policy.networks import PROPRIO_DIM
+from vilp_ros.policy.layout import PROPRIO_DIM
 from vilp_ros.training.features import Features
 from vilp_ros.training.loop import Objective
 
@@ -25,7 +24,7 @@ class PlannerObjective(Objective):
     Args:
         net: the planner.
         features: states and the steps to learn from.
-        policy: horizon and kind of prediction.
+        policy: kind of prediction.
         decoders: of each view, for pictures of plans beside the truth.
     """
 
@@ -39,12 +38,12 @@ class PlannerObjective(Objective):
         super().__init__()
         self.net = net
         self._f = features
-        self._horizon = policy.horizon
-        self._latent_dim = policy.autoencoder.latent_dim
-        self._prediction = policy.planner.prediction
+        self.prediction = policy.planner.prediction
+        self._shared_noise = policy.planner.shared_noise
         self._decoders = tuple(decoders)  # in a tuple: frozen, no part of what is trained
-        latent = features.forecast - PROPRIO_DIM
-        weight = torch.ones(features.forecast)
+        layout = features.layout
+        latent = layout.latents.stop
+        weight = torch.ones(layout.forecast_dim)
         weight[latent:] = max(latent, 1) / PROPRIO_DIM
         self._weight = weight / weight.mean()
 
@@ -53,11 +52,7 @@ class PlannerObjective(Objective):
         return self._gather(rng.choice(self._f.planner_steps, size))
 
     def _gather(self, steps: np.ndarray) -> dict[str, Tensor]:
-        f = self._f
-        present = f.state[steps]
-        ahead = f.state[future(steps, f.last, self._horizon), : f.forecast]
-        delta = ahead - present[:, None, : f.forecast]
-        delta = (delta - f.statistics.delta_mean) / f.statistics.delta_std
+        present, delta = self._f.plans(steps)
         return {"condition": torch.from_numpy(present), "delta": torch.from_numpy(delta)}
 
     @override
@@ -65,7 +60,7 @@ class PlannerObjective(Objective):
         condition = batch["condition"]
         weight = self._weight.to(condition.device)
         loss = diffusion_loss(
-            self.net, batch["delta"], condition, self._prediction, generator, weight
+            self.net, batch["delta"], condition, self.prediction, generator, weight
         )
         return {"loss": loss}
 
@@ -77,7 +72,8 @@ class PlannerObjective(Objective):
         batch = self._gather(steps[:: max(1, len(steps) // 512)][:512])
         plan, stats = self._plan(batch), self._f.statistics
         error = (plan - batch["delta"]) * torch.from_numpy(stats.delta_std)
-        xyz = slice(self._f.forecast - PROPRIO_DIM, self._f.forecast - PROPRIO_DIM + 3)
+        start = self._f.layout.proprio.start
+        xyz = slice(start, start + 3)
         metres = error[..., xyz] * torch.from_numpy(stats.state_std[xyz])
         millimetres = 1e3 * metres.norm(dim=-1).mean(0)
         return {
@@ -93,10 +89,11 @@ class PlannerObjective(Objective):
         steps = self._f.held_out_planner[[len(self._f.held_out_planner) // 2]]
         batch = self._gather(steps)
         rows = []
+        dim = self._f.layout.latent_dim
         for view, decoder in enumerate(self._decoders):
             for delta in (batch["delta"], self._plan(batch)):
                 latents = self._raw_states(batch["condition"], delta)[0]
-                latents = latents[:, view * self._latent_dim : (view + 1) * self._latent_dim]
+                latents = latents[:, view * dim : (view + 1) * dim]
                 rows.append(torch.cat(list(decoder(latents)), dim=1))
         picture = torch.cat(rows).permute(2, 0, 1) / 255.0
         return {"decoded truth above decoded plan": picture}
@@ -108,11 +105,11 @@ class PlannerObjective(Objective):
             noise,
             batch["condition"],
             4,
-            self._prediction,
+            self.prediction,
         )
 
     def _raw_states(self, present: Tensor, delta: Tensor) -> Tensor:
-        stats, size = self._f.statistics, self._f.forecast
+        stats, size = self._f.statistics, self._f.layout.forecast_dim
         ahead = delta * torch.from_numpy(stats.delta_std) + torch.from_numpy(stats.delta_mean)
         state = present[:, None, :size] + ahead
         return state * torch.from_numpy(stats.state_std[:size]) + torch.from_numpy(

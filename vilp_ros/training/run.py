@@ -19,17 +19,10 @@ from omegaconf import OmegaConf
 
 from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.data.table import Table, load_table
-from vilp_ros.data.windows import future
 from vilp_ros.errors import VilpError
-from vilp_ros.policy.actions import relative_actions
 from vilp_ros.policy.bundle import load_modules, save_bundle
-from vilp_ros.policy.networks import (
-    BehaviourCloning,
-    FrameDecoder,
-    build_autoencoder,
-    build_idm,
-    build_planner,
-)
+from vilp_ros.policy.layout import Layout, layout_of
+from vilp_ros.policy.networks import FrameDecoder, build_autoencoder, build_parts
 from vilp_ros.policy.spec import BundleSpec, load_spec
 from vilp_ros.training import checkpoint
 from vilp_ros.training.autoencoder import AutoencoderObjective
@@ -37,7 +30,9 @@ from vilp_ros.training.config import Recipe
 from vilp_ros.training.features import Features, encode_frames, make_features, split
 from vilp_ros.training.inverse_dynamics import BcObjective, IdmObjective
 from vilp_ros.training.loop import Objective, fit
+from vilp_ros.training.low_level import LowLevelObjective
 from vilp_ros.training.planner import PlannerObjective
+from vilp_ros.training.video_planner import VideoPlannerObjective
 
 
 def train(recipe: Recipe, work: Path, bundle: Path, jobs: int = 1) -> None:
@@ -55,8 +50,9 @@ def train(recipe: Recipe, work: Path, bundle: Path, jobs: int = 1) -> None:
     work.mkdir(parents=True, exist_ok=True)
     _claim(recipe, work)
     _parallel([(_train_view, (recipe, work, view)) for view in recipe.views], jobs)
-    parts = ["bc"] if recipe.policy.method == "bc" else ["idm", "planner"]
-    _parallel([(_train_part, (recipe, work, part)) for part in parts], jobs)
+    parts = [(_train_part, (recipe, work, part)) for part in _parts(recipe)]
+    # VILP's low-level policy learns from the planner's frames, and waits for it.
+    _parallel(parts, 1 if recipe.policy.method == "vilp" else jobs)
     _write_bundle(recipe, work, bundle)
 
 
@@ -137,34 +133,48 @@ def _frozen_autoencoder(recipe: Recipe, name: str) -> dict[str, torch.Tensor]:
     return load_modules(folder, spec)[0][name].state_dict()
 
 
+def _layout(recipe: Recipe) -> Layout:
+    return layout_of(recipe.policy, {view: _frame_size(recipe, view) for view in recipe.views})
+
+
+def _parts(recipe: Recipe) -> list[str]:
+    return list(build_parts(recipe.policy, _layout(recipe)))
+
+
 def _features(recipe: Recipe, work: Path) -> tuple[Table, Features]:
     table, training, held_out = _table(recipe, ())
     latents = [np.load(work / f"latents.{view}.npy") for view in recipe.views]
-    return table, make_features(table, latents, recipe.policy, training, held_out)
+    layout = _layout(recipe)
+    return table, make_features(table, latents, recipe.policy, layout, training, held_out)
 
 
 def _train_part(recipe: Recipe, work: Path, name: str) -> None:
-    """Fits `planner`, `idm` or `bc` on the frozen latents."""
+    """Fits one part of `build_parts` on the frozen latents."""
     if (work / f"{name}.safetensors").is_file():
         return
-    table, features = _features(recipe, work)
-    views, policy = len(recipe.views), recipe.policy
+    _, features = _features(recipe, work)
     torch.manual_seed(recipe.seed)
-    objective: Objective
-    if name == "planner":
-        decoders = [FrameDecoder(_trained_autoencoder(recipe, work, v)) for v in recipe.views]
-        objective = PlannerObjective(build_planner(policy, views), features, policy, decoders)
-        optim = recipe.planner.optim
-    elif name == "idm":
-        objective = IdmObjective(
-            build_idm(policy, views), features, policy.idm.prediction, recipe.idm
-        )
-        optim = recipe.idm.optim
-    else:
-        chunks = _chunks(table, features, policy.horizon)
-        objective = BcObjective(BehaviourCloning(policy, views), features, chunks)
-        optim = recipe.bc
+    objective = _objective(recipe, work, name, features)
+    optim = recipe.bc if name == "bc" else getattr(recipe, name).optim
     fit(name, objective, optim, work, recipe.seed)
+
+
+def _objective(recipe: Recipe, work: Path, name: str, features: Features) -> Objective:
+    """The loss of a part, on fresh weights."""
+    policy = recipe.policy
+    net = build_parts(policy, features.layout)[name]
+    if name == "planner":
+        kind = VideoPlannerObjective if policy.method == "vilp" else PlannerObjective
+        decoders = [FrameDecoder(_trained_autoencoder(recipe, work, v)) for v in recipe.views]
+        return kind(net, features, policy, decoders)
+    if name == "idm":
+        return IdmObjective(net, features, policy.idm.prediction, recipe.idm)
+    if name == "low_level":
+        planner = _objective(recipe, work, "planner", features)
+        _load(planner, work / "planner.safetensors")
+        assert isinstance(planner, VideoPlannerObjective)
+        return LowLevelObjective(net, features, planner.eval(), recipe.low_level)
+    return BcObjective(net, features)
 
 
 def _trained_autoencoder(recipe: Recipe, work: Path, view: str) -> torch.nn.Module:
@@ -174,15 +184,6 @@ def _trained_autoencoder(recipe: Recipe, work: Path, view: str) -> torch.nn.Modu
         {k.removeprefix("vae."): x for k, x in weights.items() if k.startswith("vae.")}
     )
     return vae
-
-
-def _chunks(table: Table, features: Features, horizon: int) -> np.ndarray:
-    """Standardised actions of the next periods relative to the pose now: `(F, T, A)`."""
-    steps = np.arange(len(features.last))
-    ahead = np.concatenate([steps[:, None], future(steps, features.last, horizon - 1)], axis=1)
-    relative = relative_actions(table.actions[ahead], table.ee_pose[:, None])
-    stats = features.statistics
-    return ((relative - stats.action_mean) / stats.action_std).astype(np.float32)
 
 
 def _load(module: torch.nn.Module, path: Path) -> bool:
@@ -195,8 +196,8 @@ def _load(module: torch.nn.Module, path: Path) -> bool:
 def _write_bundle(recipe: Recipe, work: Path, bundle: Path) -> None:
     table, features = _features(recipe, work)
     views = {v: _frame_size(recipe, v) for v in recipe.views}
-    names = [f"autoencoder.{v}" for v in views]
-    names += ["bc"] if recipe.policy.method == "bc" else ["planner", "idm"]
+    parts = build_parts(recipe.policy, features.layout)
+    names = [*(f"autoencoder.{v}" for v in views), *parts]
     stages: dict[str, Any] = {}
     for name in names:
         notes = checkpoint.read(work / f"{name}.safetensors")[1]
@@ -221,9 +222,7 @@ def _write_bundle(recipe: Recipe, work: Path, bundle: Path) -> None:
         },
     )
     modules = {f"autoencoder.{v}": _trained_autoencoder(recipe, work, v) for v in views}
-    builders = {"planner": build_planner, "idm": build_idm, "bc": BehaviourCloning}
-    for name in names[len(views) :]:
-        net = builders[name](recipe.policy, len(views))
+    for name, net in parts.items():
         weights = checkpoint.read(work / f"{name}.safetensors")[0]["model"]
         net.load_state_dict({k.removeprefix("net."): x for k, x in weights.items()})
         modules[name] = net

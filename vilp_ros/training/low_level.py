@@ -1,0 +1,125 @@
+"""Trains VILP's low-level policy: which actions lead from one frame to the next."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from vilp_ros.policy.diffusion import schedule
+from vilp_ros.training.config import LowLevelTraining
+from vilp_ros.training.features import Features
+from vilp_ros.training.inverse_dynamics import known_error
+from vilp_ros.training.loop import Objective
+from vilp_ros.training.video_planner import VideoPlannerObjective
+
+IMAGINED_TIMES = (20, 85)
+"""Diffusion times from which the planner's frames are taken: late enough to look like its plans,
+early enough to keep the future that the recorded actions belong to."""
+
+
+class LowLevelObjective(Objective):
+    """Regresses the actions between the frames of a plan, relative to the pose at its start.
+
+    The paper trains on recorded pairs only and runs on generated ones. Here a part of the plans is
+    the planner's own: recorded futures, noised and drawn anew by the planner, so that they are
+    imagined and still those that the recorded actions lead to. The other plans get noise.
+
+    Args:
+        net: low-level policy.
+        features: states, chunks of actions and steps.
+        planner: the trained planner's objective.
+        config: noise and shares.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        features: Features,
+        planner: VideoPlannerObjective,
+        config: LowLevelTraining,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self._f = features
+        self._planner = (planner,)  # in a tuple: frozen, no part of what is trained
+        self._config = config
+
+    @override
+    def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        f = self._f
+        plans = size // f.horizon
+        share = self._config.suboptimal_share if len(f.suboptimal_steps) else 0.0
+        suboptimal = round(share * plans)
+        steps = rng.choice(f.expert_steps, plans - suboptimal)
+        if suboptimal:
+            steps = np.concatenate([steps, rng.choice(f.suboptimal_steps, suboptimal)])
+        imagined = rng.random(plans) < self._config.imagined_share
+        # An expert's plan is one that the planner knows; a failure's is not.
+        imagined[plans - suboptimal :] = False
+        return self._gather(steps) | {"imagined": torch.from_numpy(imagined)}
+
+    def _gather(self, steps: np.ndarray) -> dict[str, Tensor]:
+        present, delta = self._f.plans(steps)
+        return {
+            "present": torch.from_numpy(present),
+            "delta": torch.from_numpy(delta),
+            "action": torch.from_numpy(self._f.action[steps]),
+        }
+
+    @override
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        present, delta = batch["present"], batch["delta"]
+        if self.training:
+            spread = self._config.noise * torch.rand(len(delta), 1, 1, generator=generator)
+            noise = spread * torch.randn(delta.shape, generator=generator)
+            drawn = batch["imagined"]
+            delta = delta + noise.to(delta.device) * ~drawn[:, None, None]
+            if drawn.any():
+                delta[drawn] = self._imagine(present[drawn], batch["delta"][drawn], generator)
+        guess = self.net(*self._pairs(present, delta))
+        guess = guess.reshape(len(present), -1, guess.shape[-1])
+        return {"loss": known_error(guess, batch["action"])}
+
+    @override
+    def validate(self) -> dict[str, float]:
+        steps = self._f.held_out_expert
+        if not len(steps):
+            return {}
+        batch = self._gather(steps[:: max(1, len(steps) // 256)][:256])
+        guess = self.net(*self._pairs(batch["present"], batch["delta"]))
+        error = guess.reshape(len(batch["action"]), -1, guess.shape[-1]) - batch["action"]
+        metres = error[..., :3] * torch.from_numpy(self._f.statistics.action_std[:3])
+        millimetres = 1e3 * metres.norm(dim=-1).nanmean(0)
+        return {
+            "score": float(self(batch, torch.Generator().manual_seed(0))["loss"]),
+            "position_error_first_mm": float(millimetres[0]),
+            "position_error_last_mm": float(millimetres[-1]),
+        }
+
+    def _pairs(self, present: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows `(B * T, C)` and standardised steps `(B * T, D)`, as `VilpPolicy.act` makes them."""
+        stats, latents = self._f.statistics, self._f.layout.latents
+        mean, std = (
+            torch.from_numpy(x).to(delta.device) for x in (stats.delta_mean, stats.delta_std)
+        )
+        now = present[:, None, latents]
+        frames = torch.cat([now, now + delta * std + mean], dim=1)
+        rows = present[:, None].repeat(1, self._f.horizon, 1)
+        rows[..., latents] = frames[:, :-1]
+        step = (frames[:, 1:] - frames[:, :-1] - mean[0]) / std[0]
+        return rows.flatten(0, 1), step.flatten(0, 1)
+
+    def _imagine(self, present: Tensor, delta: Tensor, generator: torch.Generator) -> Tensor:
+        """The planner's picture of recorded futures, drawn from their noised selves in one step."""
+        planner = self._planner[0].to(delta.device)
+        times = torch.randint(*IMAGINED_TIMES, (len(delta),), generator=generator).to(delta.device)
+        with torch.no_grad():
+            noise = planner.noise(delta, generator)
+            noisy = schedule(planner.prediction).add_noise(delta, noise, times)
+            out = planner.net(noisy, times, planner.net.context(present)).float()
+        if planner.prediction == "sample":
+            return out
+        alpha = schedule("epsilon").alphas_cumprod.to(delta.device)[times][:, None, None]
+        return (noisy - (1 - alpha).sqrt() * out) / alpha.sqrt()

@@ -1,0 +1,73 @@
+"""Trains the video planner (VILP section III)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from vilp_ros.policy.diffusion import TRAIN_TIMESTEPS, sample, schedule, share_noise
+from vilp_ros.policy.video_planner import VideoPlanner
+from vilp_ros.training.planner import PlannerObjective
+
+PURE_NOISE = 0.2
+"""Share of the samples at the last time: that is where every plan starts, and few steps follow."""
+
+
+class VideoPlannerObjective(PlannerObjective):
+    """Denoises the standardised changes of all views' latents from the present frame to T others.
+
+    A change is nought wherever nothing moves, so that the network learns motion, not scenery.
+    """
+
+    net: VideoPlanner
+
+    @override
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        clean = batch["delta"]
+        size = len(clean)
+        times = torch.randint(TRAIN_TIMESTEPS, (size,), generator=generator)
+        last = torch.rand(size, generator=generator) < PURE_NOISE
+        times = torch.where(last, TRAIN_TIMESTEPS - 1, times).to(clean.device)
+        noise = self.noise(clean, generator)
+        noisy = schedule(self.prediction).add_noise(clean, noise, times)
+        out = self.net(noisy, times, self.net.context(batch["condition"])).float()
+        error = (out - (clean if self.prediction == "sample" else noise)).square()
+        return {"loss": error.mean()}
+
+    @override
+    def validate(self) -> dict[str, float]:
+        steps = self._f.held_out_planner
+        if not len(steps):
+            return {}
+        batch = self._gather(steps[:: max(1, len(steps) // 64)][:64])
+        stats = self._f.statistics
+        copy = torch.from_numpy(-stats.delta_mean / stats.delta_std)  # nothing changes at all
+
+        def error(plan: Tensor) -> float:
+            return float((plan - batch["delta"]).square().mean())
+
+        return {
+            "score": float(self(batch, torch.Generator().manual_seed(0))["loss"]),
+            "error_of_copy": error(copy),
+            "error_1_step": error(self._plan(batch, 1)),
+            "error_4_steps": error(self._plan(batch, 4)),
+        }
+
+    @override
+    def _plan(self, batch: dict[str, Tensor], steps: int = 4) -> Tensor:
+        return sample(
+            lambda x, t, c: self.net(x, torch.full((len(x),), t), c),
+            self.noise(batch["delta"], torch.Generator().manual_seed(0)),
+            self.net.context(batch["condition"]),
+            steps,
+            self.prediction,
+        )
+
+    def noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
+        """As `VilpPolicy` draws it: in part common to all views."""
+        views = self._f.layout.views
+        shape = (len(like), self._f.horizon, views, self._f.layout.latent_dim)
+        own = torch.randn(shape, generator=generator)
+        common = torch.randn((*shape[:2], 1, shape[3]), generator=generator)
+        return share_noise(own, common, self._shared_noise).flatten(2).to(like.device)
