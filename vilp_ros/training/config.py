@@ -114,11 +114,14 @@ class PlannerTraining:
 
     Attributes:
         optim: optimisation.
+        pure_noise: of VILP: share of the samples at the last diffusion time, where every plan
+            starts and few steps follow; 1 trains a regression.
     """
 
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(steps=3000, batch_size=256, lr=6e-4)
     )
+    pure_noise: float = 0.2
 
 
 @dataclass

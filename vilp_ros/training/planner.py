@@ -39,7 +39,6 @@ class PlannerObjective(Objective):
         self.net = net
         self._f = features
         self.prediction = policy.planner.prediction
-        self._shared_noise = policy.planner.shared_noise
         self._decoders = tuple(decoders)  # in a tuple: frozen, no part of what is trained
         layout = features.layout
         latent = layout.latents.stop

@@ -24,6 +24,7 @@ from vilp_ros.policy.bundle import load_modules, save_bundle
 from vilp_ros.policy.layout import Layout, layout_of
 from vilp_ros.policy.networks import FrameDecoder, build_autoencoder, build_parts
 from vilp_ros.policy.spec import BundleSpec, load_spec
+from vilp_ros.policy.video_planner import VideoPlanner
 from vilp_ros.training import checkpoint
 from vilp_ros.training.autoencoder import AutoencoderObjective
 from vilp_ros.training.config import Recipe
@@ -164,9 +165,10 @@ def _objective(recipe: Recipe, work: Path, name: str, features: Features) -> Obj
     policy = recipe.policy
     net = build_parts(policy, features.layout)[name]
     if name == "planner":
-        kind = VideoPlannerObjective if policy.method == "vilp" else PlannerObjective
         decoders = [FrameDecoder(_trained_autoencoder(recipe, work, v)) for v in recipe.views]
-        return kind(net, features, policy, decoders)
+        if isinstance(net, VideoPlanner):
+            return VideoPlannerObjective(net, features, policy, recipe.planner, decoders)
+        return PlannerObjective(net, features, policy, decoders)
     if name == "idm":
         return IdmObjective(net, features, policy.idm.prediction, recipe.idm)
     if name == "low_level":

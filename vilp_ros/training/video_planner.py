@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
+from vilp_ros.policy.config import PolicyConfig
 from vilp_ros.policy.diffusion import TRAIN_TIMESTEPS, sample, schedule, share_noise
 from vilp_ros.policy.video_planner import VideoPlanner
+from vilp_ros.training.config import PlannerTraining
+from vilp_ros.training.features import Features
 from vilp_ros.training.planner import PlannerObjective
-
-PURE_NOISE = 0.2
-"""Share of the samples at the last time: that is where every plan starts, and few steps follow."""
 
 
 class VideoPlannerObjective(PlannerObjective):
     """Denoises the standardised changes of all views' latents from the present frame to T others.
 
     A change is nought wherever nothing moves, so that the network learns motion, not scenery.
+
+    Args:
+        net: the planner.
+        features: states and the steps to learn from.
+        policy: kind of prediction and share of common noise.
+        config: share of samples at pure noise.
+        decoders: of each view, for pictures of plans beside the truth.
     """
 
     net: VideoPlanner
+
+    def __init__(
+        self,
+        net: VideoPlanner,
+        features: Features,
+        policy: PolicyConfig,
+        config: PlannerTraining,
+        decoders: Sequence[nn.Module] = (),
+    ) -> None:
+        super().__init__(net, features, policy, decoders)
+        self._shared_noise = policy.planner.shared_noise
+        self._pure_noise = config.pure_noise
 
     @override
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         clean = batch["delta"]
         size = len(clean)
         times = torch.randint(TRAIN_TIMESTEPS, (size,), generator=generator)
-        last = torch.rand(size, generator=generator) < PURE_NOISE
+        last = torch.rand(size, generator=generator) < self._pure_noise
         times = torch.where(last, TRAIN_TIMESTEPS - 1, times).to(clean.device)
         noise = self.noise(clean, generator)
         noisy = schedule(self.prediction).add_noise(clean, noise, times)
