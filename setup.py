@@ -56,6 +56,7 @@ setup(
         "pillow>=10.1",
         "pyyaml",
         "rich",
+        "rosbags>=0.11",
         "safetensors",
         "tensorboard",
         "torch>=2.13",
@@ -64,12 +65,17 @@ setup(
     ],
     extras_require={
         "ros": ["cv-bridge", *(f"ros-jazzy-{name}" for name in ROS.split())],
+        "lerobot": ["av", "pyarrow"],  # its format; the lerobot package itself is not needed
         "dev": [
+            "av",
             "colcon-common-extensions",
             "hypothesis",
             "import-linter",
+            "mcap",  # a reader of bags that is not ours
+            "mcap-ros2-support",
             "mypy",
             "psutil",
+            "pyarrow",
             "pytest",
             "pytest-timeout",
             "ruff",

@@ -11,12 +11,13 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory
 
+from vilp_ros.data.observe import from_pose, seconds
 from vilp_ros.data.robot_state import RobotState
 from vilp_ros.nodes import bundle, qos
 from vilp_ros.nodes.controller import ControllerNode
 from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.images import to_message
-from vilp_ros.nodes.messages import from_pose, pack_state, seconds, to_stamp
+from vilp_ros.nodes.messages import pack_state, to_stamp
 
 SHAPE = (9, 1, 36)
 HOME = np.array([0.4, 0, 0.3, 1, 0, 0, 0])

@@ -13,7 +13,7 @@ from ros_rig import Rig
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
-from vilp_ros.nodes.messages import from_pose, seconds
+from vilp_ros.data.observe import from_pose, seconds
 
 HOLD_WITHIN_S = 0.3
 NODES = ("observation", "planner", "controller")

@@ -9,10 +9,11 @@ from ros_rig import Probe
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
 
+from vilp_ros.data.observe import seconds
 from vilp_ros.data.robot_state import RobotState
 from vilp_ros.nodes import bundle, qos
 from vilp_ros.nodes.images import to_array, to_message
-from vilp_ros.nodes.messages import pack_state, seconds, to_stamp
+from vilp_ros.nodes.messages import pack_state, to_stamp
 from vilp_ros.nodes.planner import PlannerNode
 
 VIEWS = {"eye_in_hand": (96, 160), "agentview": (96, 160)}  # not in the contract's order

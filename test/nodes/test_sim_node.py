@@ -12,9 +12,10 @@ from ros_rig import Probe
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_srvs.srv import Trigger
 
+from vilp_ros.data.observe import from_pose, seconds
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.images import to_array
-from vilp_ros.nodes.messages import from_pose, seconds, to_pose
+from vilp_ros.nodes.messages import to_pose
 
 NAMESPACE = "left"
 

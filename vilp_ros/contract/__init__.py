@@ -21,18 +21,33 @@ from vilp_ros.contract.readers import (
     by,
     choice,
     interval,
-    load_yaml,
     many,
     named,
     number,
+    parse_yaml,
     part,
+    read,
     text,
     whole,
 )
 
-__all__ = ["ACTION_KINDS", "Action", "Contract", "ContractError", "Limits", "Proprio", "View"]
+__all__ = [
+    "ACTION_KINDS",
+    "ARMS",
+    "GRIPPERS",
+    "TRANSPORTS",
+    "Action",
+    "Contract",
+    "ContractError",
+    "Limits",
+    "Proprio",
+    "View",
+]
 
 ACTION_KINDS = ("ee_pose", "joint_position")
+TRANSPORTS = ("target", "joint_trajectory", "crisp_pose", "crisp_joint")
+GRIPPERS = ("topic", "franka_actions")
+ARMS = ("fr3", "panda")
 ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
 JOINTS = 7
 
@@ -80,6 +95,8 @@ class Proprio:
         gripper_topic: sensor_msgs/JointState, position[0] = metres between the fingers.
         joint_names: the arm's joints from base to flange.
         latency_s: from measurement to the header stamp.
+        gripper_scale: times position[0] gives the metres between the fingers; 2 where a driver
+            publishes how far one finger is from the middle, as franka_ros2 does.
     """
 
     joint_state_topic: str = field(metadata=by(_topic))
@@ -87,6 +104,7 @@ class Proprio:
     gripper_topic: str = field(metadata=by(_topic))
     joint_names: tuple[str, ...] = field(metadata=by(many(_name, JOINTS)))
     latency_s: float = field(metadata=by(_latency))
+    gripper_scale: float = field(metadata=by(number(0, 10, "", above=True)), default=1.0)
 
 
 @dataclass(frozen=True)
@@ -95,10 +113,17 @@ class Action:
 
     Attributes:
         kind: "ee_pose" (xyz, quaternion xyzw, gripper width) or "joint_position" (7 joints, width).
-        gripper_topic: sensor_msgs/JointState, position[0] = metres between the fingers.
+        gripper_topic: sensor_msgs/JointState, position[0] = metres between the fingers; with
+            `gripper` "franka_actions" the namespace of the actions, such as "franka_gripper".
         latency_s: from sending a command to the arm acting on it; targets are sampled so far ahead.
-        pose_topic: geometry_msgs/PoseStamped; may be left out where `kind` does not need it.
-        joint_topic: trajectory_msgs/JointTrajectory; may be left out where `kind` does not need it.
+        pose_topic: geometry_msgs/PoseStamped; may be left out where it is not needed.
+        joint_topic: trajectory_msgs/JointTrajectory, or sensor_msgs/JointState for "crisp_joint";
+            may be left out where it is not needed.
+        transport: how targets reach the arm. "target": each one as it is, PoseStamped or a
+            JointTrajectory of one point. "joint_trajectory": smooth trajectories that end in a
+            stop, for ros2_control or franka_driver. "crisp_pose", "crisp_joint": a smooth stream of
+            PoseStamped or JointState for crisp_controllers.
+        gripper: "topic", or "franka_actions" of franka_ros2.
     """
 
     kind: str = field(metadata=by(choice(*ACTION_KINDS)))
@@ -106,6 +131,17 @@ class Action:
     latency_s: float = field(metadata=by(_latency))
     pose_topic: str | None = field(metadata=by(_topic), default=None)
     joint_topic: str | None = field(metadata=by(_topic), default=None)
+    transport: str = field(metadata=by(choice(*TRANSPORTS)), default="target")
+    gripper: str = field(metadata=by(choice(*GRIPPERS)), default="topic")
+
+    @property
+    def sends(self) -> str:
+        """What leaves for the arm: "ee_pose" or "joint_position"."""
+        return {
+            "joint_trajectory": "joint_position",
+            "crisp_joint": "joint_position",
+            "crisp_pose": "ee_pose",
+        }.get(self.transport, self.kind)
 
 
 @dataclass(frozen=True)
@@ -119,6 +155,16 @@ class Limits:
         gripper_width: (lo, hi) metres.
         joint_position: (lo, hi) radians for each joint.
         joint_velocity: rad/s for each joint.
+        joint_acceleration: rad/s^2 for each joint; with `joint_jerk` commands in joints are smooth.
+        joint_jerk: rad/s^3 for each joint.
+        ee_acceleration: m/s^2; with the three below commands of poses are smooth.
+        ee_angular_acceleration: rad/s^2.
+        ee_jerk: m/s^3.
+        ee_angular_jerk: rad/s^3.
+        precheck: what becomes of a plan that would break a limit: "off" (each command is clamped
+            as it leaves), "slow" (stretched in time where that helps, else refused), "refuse".
+        start_distance_m: how far from the hand a plan may start, with a pre-check.
+        start_distance_rad: how far from any joint.
     """
 
     workspace: dict[str, tuple[float, float]] = field(
@@ -133,6 +179,32 @@ class Limits:
     joint_velocity: tuple[float, ...] = field(
         metadata=by(many(number(0, 10, "rad/s", above=True), JOINTS))
     )
+    joint_acceleration: tuple[float, ...] | None = field(
+        metadata=by(many(number(0, 50, "rad/s^2", above=True), JOINTS)), default=None
+    )
+    joint_jerk: tuple[float, ...] | None = field(
+        metadata=by(many(number(0, 2e4, "rad/s^3", above=True), JOINTS)), default=None
+    )
+    ee_acceleration: float | None = field(
+        metadata=by(number(0, 50, "m/s^2", above=True)), default=None
+    )
+    ee_angular_acceleration: float | None = field(
+        metadata=by(number(0, 100, "rad/s^2", above=True)), default=None
+    )
+    ee_jerk: float | None = field(metadata=by(number(0, 2e4, "m/s^3", above=True)), default=None)
+    ee_angular_jerk: float | None = field(
+        metadata=by(number(0, 2e4, "rad/s^3", above=True)), default=None
+    )
+    precheck: str = field(metadata=by(choice("off", "slow", "refuse")), default="off")
+    start_distance_m: float = field(metadata=by(number(0, 1, "m", above=True)), default=0.15)
+    start_distance_rad: float = field(metadata=by(number(0, 3, "rad", above=True)), default=0.5)
+
+    def dynamic(self, kind: str) -> bool:
+        """Whether accelerations and jerks are given for a kind of action."""
+        if kind == "joint_position":
+            return self.joint_acceleration is not None and self.joint_jerk is not None
+        linear, angular = self.ee_acceleration, self.ee_angular_acceleration
+        return None not in (linear, angular, self.ee_jerk, self.ee_angular_jerk)
 
 
 def _views(key: Key, value: Any) -> dict[str, View]:
@@ -157,6 +229,8 @@ class Contract:
         limits: what no command may exceed.
         safe_action: what the arm does when inputs are lost or a command is refused.
         staleness_s: age at which an input counts as lost.
+        arm: "fr3" or "panda", for inverse kinematics: needed where `action.kind` is "ee_pose" and
+            joints are sent.
     """
 
     robot: str = field(metadata=by(_name))
@@ -169,6 +243,7 @@ class Contract:
     limits: Limits = field(metadata=by(part(Limits)))
     safe_action: str = field(metadata=by(choice("hold")), default="hold")
     staleness_s: float = field(metadata=by(number(0.02, 5, "s")), default=0.3)
+    arm: str | None = field(metadata=by(choice(*ARMS)), default=None)
 
     @classmethod
     def load(cls, path: str | Path) -> Contract:
@@ -181,8 +256,21 @@ class Contract:
             ContractError: if the file is missing, not YAML, or a key is missing, unknown or wrong.
         """
         path = Path(path)
-        key = Key(path.name)
-        contract: Contract = part(cls)(key, load_yaml(path))
+        return cls.parse(read(path), path.name)
+
+    @classmethod
+    def parse(cls, text: str, name: str) -> Contract:
+        """Check a contract that was read already.
+
+        Args:
+            text: YAML.
+            name: what errors call it.
+
+        Raises:
+            ContractError: if it is not YAML, or a key is missing, unknown or wrong.
+        """
+        key = Key(name)
+        contract: Contract = part(cls)(key, parse_yaml(text, name))
         contract._check_parts_together(key)
         return contract
 
@@ -225,10 +313,7 @@ class Contract:
             refuse(f"a control period of {expects} s", f"{provides} s", "change control_period_s")
 
     def _check_parts_together(self, key: Key) -> None:
-        needed = "pose_topic" if self.action.kind == "ee_pose" else "joint_topic"
-        if getattr(self.action, needed) is None:
-            path = key.child("action").child(needed)
-            path.refuse(None, f"a topic name, since action.kind is '{self.action.kind}'")
+        self._check_transport(key, self.action)
         if len(set(self.proprio.joint_names)) < JOINTS:
             names = key.child("proprio").child("joint_names")
             names.refuse(list(self.proprio.joint_names), f"{JOINTS} different names")
@@ -238,6 +323,26 @@ class Contract:
                 slowest = f"above 1 / staleness_s = {1 / self.staleness_s:.3g} Hz"
                 rate.refuse(view.rate_hz, f"{slowest}, or every frame is stale")
         self._refuse_shared_topics(key)
+
+    def _check_transport(self, key: Key, action: Action) -> None:
+        reason = f"action.kind is '{action.kind}'"
+        if action.transport != "target":
+            reason = f"action.transport is '{action.transport}'"
+        needed = "pose_topic" if action.sends == "ee_pose" else "joint_topic"
+        if getattr(action, needed) is None:
+            key.child("action").child(needed).refuse(None, f"a topic name, since {reason}")
+        if action.sends != action.kind:
+            if action.sends == "ee_pose":
+                kind = key.child("action").child("kind")
+                kind.refuse(action.kind, f"'ee_pose', since {reason}")
+            if self.arm is None:
+                why = f"{reason} and inverse kinematics is needed"
+                key.child("arm").refuse(None, f"one of {list(ARMS)}, since {why}")
+        if action.transport != "target" and not self.limits.dynamic(action.sends):
+            names = "joint_acceleration and joint_jerk"
+            if action.sends == "ee_pose":
+                names = "ee_acceleration, ee_angular_acceleration, ee_jerk and ee_angular_jerk"
+            key.child("limits").refuse(None, f"{names} as well, since {reason}")
 
     def _refuse_shared_topics(self, key: Key) -> None:
         # A copied block with a forgotten topic would feed one camera to two views.

@@ -141,19 +141,35 @@ def part(cls: type, **given: Any) -> Reader:
     return read
 
 
-def load_yaml(path: Path) -> Any:
-    """Plain YAML values of a file.
+def read(path: Path) -> str:
+    """Text of a file.
 
     Raises:
-        ContractError: if it is missing, not YAML, or gives a key twice.
+        ContractError: if it is missing or not text.
     """
     if not path.is_file():
         there = sorted(other.name for other in path.parent.glob("*.yaml"))
         raise ContractError(f"no contract {path}; {path.parent} has {there}")
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ContractError(f"{path.name}: not YAML: {' '.join(str(error).split())}") from None
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{path.name}: not YAML: {error}") from None
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """Plain YAML values.
+
+    Args:
+        text: YAML.
+        name: what errors call it.
+
+    Raises:
+        ContractError: if it is not YAML, or gives a key twice.
+    """
+    try:
+        return yaml.load(text, _StrictLoader)
+    except yaml.YAMLError as error:
+        raise ContractError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
 
 
 def _is_number(value: object) -> bool:

@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+SAME_S = 5e-7
+"""Stamps are whole microseconds: what lies closer is the same one after some arithmetic."""
 STEP_BACK_S = 1.0
 """A stamp this much older than its predecessor means that the clock was set, not that it's late."""
 
@@ -52,7 +54,8 @@ class Track(Generic[T]):
         near = [i for i in (after - 1, after) if 0 <= i < len(self._stamps)]
         if not near:
             return None
-        if self._blend and len(near) == 2 and self._stamps[near[1]] != stamp_s:
+        exact = min(abs(self._stamps[i] - stamp_s) for i in near) < SAME_S
+        if self._blend and len(near) == 2 and not exact:
             t0, t1 = self._stamps[near[0]], self._stamps[near[1]]
             if t1 - t0 <= 2 * slop_s:
                 u = (stamp_s - t0) / (t1 - t0)

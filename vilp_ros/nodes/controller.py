@@ -21,21 +21,14 @@ from vilp_ros.control.age import AgeTracker
 from vilp_ros.control.limits import SafetyLimits, UnsafeCommandError
 from vilp_ros.control.timeline import ActionTimeline, Sample
 from vilp_ros.control.watchdog import Watchdog
+from vilp_ros.data.observe import MessageError, seconds
 from vilp_ros.data.robot_state import RobotState
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Report
 from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.images import to_array
 from vilp_ros.nodes.lifecycle import ManagedNode
-from vilp_ros.nodes.messages import (
-    MessageError,
-    seconds,
-    to_joint_state,
-    to_pose,
-    to_stamp,
-    to_trajectory,
-    unpack_state,
-)
+from vilp_ros.nodes.messages import to_joint_state, to_pose, to_stamp, to_trajectory, unpack_state
 from vilp_ros.nodes.parameters import CONTROLLER
 from vilp_ros.nodes.process import run
 from vilp_ros.nodes.slot import Worker

@@ -24,11 +24,11 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from vilp_ros.contract import Contract
+from vilp_ros.data.observe import seconds
 from vilp_ros.evaluation.run_report import EpisodeLog
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR
 from vilp_ros.nodes.images import to_array
-from vilp_ros.nodes.messages import seconds
 
 EVERY = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 """What is counted must not be dropped by the one who counts."""

@@ -1,7 +1,6 @@
-"""Between standard messages and numpy. Stamps are seconds, rounded to the microsecond.
+"""From numpy to standard messages; `vilp_ros.data.observe` goes the other way.
 
-A float64 carries whole microseconds of the present epoch exactly, so a stamp that went through the
-pure rooms comes back equal to the one that came in.
+Stamps are seconds, rounded to the microsecond.
 """
 
 from __future__ import annotations
@@ -18,21 +17,12 @@ from std_msgs.msg import ColorRGBA, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from visualization_msgs.msg import Marker, MarkerArray
 
+from vilp_ros.data.observe import joints_by_name
 from vilp_ros.data.robot_state import RobotState
-from vilp_ros.errors import VilpError
 
 Array = NDArray[np.float64]
 EE_NAMES = ("ee.x", "ee.y", "ee.z", "ee.qx", "ee.qy", "ee.qz", "ee.qw")
 WIDTH_NAME = "gripper.width"
-
-
-class MessageError(VilpError):
-    """A message that lacks what it should carry."""
-
-
-def seconds(stamp: Time) -> float:
-    """Seconds of a stamp, to the microsecond."""
-    return round(stamp.sec + stamp.nanosec * 1e-9, 6)
 
 
 def to_stamp(stamp_s: float) -> Time:
@@ -45,31 +35,6 @@ def to_pose(pose: Sequence[float] | Array) -> Pose:
     """Pose message of (7,) xyz + quaternion xyzw."""
     x, y, z, qx, qy, qz, qw = (float(v) for v in pose)
     return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
-
-
-def from_pose(pose: Pose) -> Array:
-    """(7,) xyz + quaternion xyzw of a Pose message."""
-    p, q = pose.position, pose.orientation
-    return np.array([p.x, p.y, p.z, q.x, q.y, q.z, q.w])
-
-
-def joints_by_name(
-    message: JointState | JointTrajectory, values: Sequence[float], names: Sequence[str]
-) -> Array:
-    """Values in the order of `names`, whatever the order of the message.
-
-    Raises:
-        MessageError: A joint is missing, or names and values differ in number.
-    """
-    found = list(message.name if isinstance(message, JointState) else message.joint_names)
-    if len(found) != len(values):
-        raise MessageError(f"message names {len(found)} joints but carries {len(values)} values")
-    if found == list(names):
-        return np.array(values, dtype=np.float64)
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise MessageError(f"joint '{missing[0]}' is missing; the message has {found}")
-    return np.array([values[found.index(name)] for name in names], dtype=np.float64)
 
 
 def to_joint_state(

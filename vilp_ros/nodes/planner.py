@@ -15,6 +15,7 @@ from visualization_msgs.msg import MarkerArray
 
 from vilp_ros.contract import Contract
 from vilp_ros.control.age import AgeTracker
+from vilp_ros.data.observe import MessageError, seconds
 from vilp_ros.data.robot_state import RobotState, blend_state
 from vilp_ros.data.synchroniser import Track
 from vilp_ros.errors import VilpError
@@ -24,14 +25,7 @@ from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.freshness import Freshness
 from vilp_ros.nodes.images import ImageError, to_array, to_message
 from vilp_ros.nodes.lifecycle import ManagedNode
-from vilp_ros.nodes.messages import (
-    MessageError,
-    seconds,
-    to_markers,
-    to_path,
-    to_stamp,
-    unpack_state,
-)
+from vilp_ros.nodes.messages import to_markers, to_path, to_stamp, unpack_state
 from vilp_ros.nodes.parameters import PLANNER
 from vilp_ros.nodes.process import run
 from vilp_ros.nodes.slot import Worker

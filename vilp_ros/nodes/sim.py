@@ -20,21 +20,13 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from vilp_ros.contract import Contract
+from vilp_ros.data.observe import MessageError, from_pose, joints_by_name, seconds
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Report
 from vilp_ros.nodes.files import find_contract, find_model
 from vilp_ros.nodes.images import to_message
-from vilp_ros.nodes.messages import (
-    MessageError,
-    from_pose,
-    joints_by_name,
-    seconds,
-    to_camera_info,
-    to_joint_state,
-    to_pose,
-    to_stamp,
-)
+from vilp_ros.nodes.messages import to_camera_info, to_joint_state, to_pose, to_stamp
 from vilp_ros.nodes.pacer import Pacer
 from vilp_ros.nodes.parameters import SIM, declare
 from vilp_ros.nodes.process import run

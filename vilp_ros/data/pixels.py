@@ -1,0 +1,57 @@
+"""Pixels of an Image message as policies see them, live and from a bag alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vilp_ros.contract import View
+from vilp_ros.errors import VilpError
+
+_ORDER = {
+    "rgb8": (3, (0, 1, 2)),
+    "bgr8": (3, (2, 1, 0)),
+    "rgba8": (4, (0, 1, 2)),
+    "bgra8": (4, (2, 1, 0)),
+    "mono8": (1, (0, 0, 0)),
+}
+
+
+class PixelError(VilpError):
+    """An image that is not what the contract promises."""
+
+
+def rgb_pixels(view: View, message: Any) -> NDArray[np.uint8]:
+    """Pixels of a view.
+
+    Args:
+        view: of the contract.
+        message: sensor_msgs/Image, of rclpy or read from a bag; rows may be padded (`step`).
+
+    Returns:
+        (H, W, 3) uint8 rgb, contiguous.
+
+    Raises:
+        PixelError: another size or encoding than promised, or fewer bytes than the size needs.
+    """
+    found = (message.height, message.width, message.encoding)
+    if found != (view.height, view.width, view.encoding):
+        raise PixelError(
+            f"found {message.height}x{message.width} {message.encoding}, the contract promises "
+            f"{view.height}x{view.width} {view.encoding}"
+        )
+    channels, order = _ORDER[view.encoding]
+    row = view.width * channels
+    step = message.step or row
+    if step < row or len(message.data) < view.height * step:
+        raise PixelError(
+            f"image of {view.height}x{view.width} {view.encoding} needs "
+            f"{view.height * max(step, row)} bytes, found {len(message.data)} in rows of {step}"
+        )
+    rows = np.frombuffer(message.data, np.uint8)[: view.height * step].reshape(-1, step)
+    pixels = rows[:, :row].reshape(view.height, view.width, channels)
+    if order == (0, 1, 2) and channels == 3:
+        return np.ascontiguousarray(pixels)
+    return np.ascontiguousarray(pixels[..., order])
