@@ -12,6 +12,7 @@ from vilp_ros.policy.actions import absolute_actions, relative_actions
 from vilp_ros.policy.bundle import load_policy, load_spec, save_untrained
 from vilp_ros.policy.config import PolicyConfig
 from vilp_ros.policy.diffusion import diffusion_loss, sample, schedule, share_noise
+from vilp_ros.policy.policy import Previous
 
 HOME = ee_proprio(np.array([0.45, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0]), np.array(0.08))
 
@@ -248,6 +249,47 @@ def test_imaginations_are_drawn_in_one_batch_and_the_first_is_the_plan(method, t
     plans = three.imagine(state, three.noise(7))
     assert plans.shape == (3, *plan.shape)
     np.testing.assert_allclose(plans[0], plan, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["ldp", "vilp"])
+def test_a_warm_start_goes_on_from_the_plan_before(method, tmp_path):
+    """A planner that keeps what it is given returns the old plan, rolled to the present."""
+    save_untrained(tmp_path / method, method=method)
+    policy = load_policy(tmp_path / method)
+    layout, sampler = policy.spec.layout, policy.spec.policy.sampler
+    state = policy.encode(observe(6), HOME)
+    noise = policy.noise(0)
+    rng = np.random.default_rng(1)
+    old = rng.normal(size=policy.spec.plan_shape[::2]).astype(np.float32)
+    previous = Previous(old, 2 * policy.spec.row_period_s)
+    cold = policy.plan(state, noise)
+    np.testing.assert_array_equal(policy.plan(state, noise, previous), cold)  # off by default
+    sampler.planner_steps, sampler.warm_start = 100, 99
+    policy._net = {"planner": lambda x, t, c: x, "context": lambda state: state}
+    future = policy.plan(state, noise, previous)[1:, : layout.forecast_dim]
+    rolled = policy._rolled(previous)
+    np.testing.assert_array_equal(rolled[:-2], old[3:, : layout.forecast_dim])
+    np.testing.assert_array_equal(rolled[-2:], np.repeat(old[-1:, : layout.forecast_dim], 2, 0))
+    halfway = policy._rolled(Previous(old, 0.5 * policy.spec.row_period_s))
+    np.testing.assert_allclose(
+        halfway[0], old[1:3, : layout.forecast_dim].mean(0), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(future, rolled, atol=0.02)  # noise of the last step is left
+
+
+def test_the_sampler_starts_from_a_guess_noised_to_the_step_that_it_begins_at():
+    guess, noise = torch.full((1, 4), 2.0), torch.randn(1, 4)
+    seen = []
+
+    def watch(x, t, _):
+        seen.append((t, x))
+        return torch.zeros_like(x)
+
+    sample(watch, noise, None, 4, "sample", guess, 2)
+    times = [t for t, _ in seen]
+    assert times == [49, 24]
+    alpha = schedule("sample").alphas_cumprod[49]
+    torch.testing.assert_close(seen[0][1], alpha.sqrt() * guess + (1 - alpha).sqrt() * noise)
 
 
 def test_noise_common_to_all_views_has_the_variance_and_correlation_asked_for():

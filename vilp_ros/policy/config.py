@@ -79,10 +79,18 @@ class LowLevelConfig:
 
 @dataclass
 class SamplerConfig:
-    """Network calls per plan and per action at run time (DDIM; the paper runs 100 DDPM steps)."""
+    """How plans are drawn at run time, by DDIM (the LDP paper runs 100 DDPM steps).
+
+    Attributes:
+        planner_steps: denoising steps of a plan from pure noise, K.
+        idm_steps: denoising steps of LDP's actions.
+        warm_start: how many of a plan's steps are left out by starting from the previous plan,
+            rolled forward by the time that passed and noised; 0 starts from noise.
+    """
 
     planner_steps: int = 4
     idm_steps: int = 4
+    warm_start: int = 0
 
 
 @dataclass

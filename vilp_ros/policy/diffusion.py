@@ -93,6 +93,8 @@ def sample(
     condition: Any,
     steps: int,
     prediction: str,
+    start: Any = None,
+    skip: int = 0,
 ) -> Any:
     """Deterministic DDIM (eta 0) from `noise`; works on numpy arrays and tensors alike.
 
@@ -105,12 +107,19 @@ def sample(
         condition: `(B, C)`.
         steps: number of network calls, 1 to 100.
         prediction: what the network returns, `sample` or `epsilon`.
+        start: a guess of the clean sample, of the shape of `noise`; None starts from noise alone.
+        skip: with a guess: steps left out, fewer than `steps`.
 
     Returns:
         The clean sample, of the shape and kind of `noise`.
     """
+    rows = _ddim_coefficients(steps)
     x = noise
-    for t, signal, spread, next_signal, next_spread in _ddim_coefficients(steps):
+    if start is not None and skip:
+        rows = rows[skip:]
+        _, signal, spread, _, _ = rows[0]
+        x = signal * start + spread * noise
+    for t, signal, spread, next_signal, next_spread in rows:
         out = net(x, t, condition)
         if prediction == "sample":
             clean, eps = out, (x - signal * out) / spread

@@ -6,23 +6,18 @@ import numpy as np
 from typing_extensions import override
 
 from vilp_ros.policy.diffusion import sample
-from vilp_ros.policy.policy import Noise, Policy
+from vilp_ros.policy.policy import Noise, Policy, Previous
 
 
 class LdpPolicy(Policy):
     """Forecasts latents and proprio, and finds the action between each state and the next."""
 
     @override
-    def imagine(self, state: np.ndarray, noise: Noise) -> np.ndarray:
-        policy = self.spec.policy
-        delta = sample(
-            lambda x, t, c: self._net["planner"](x, np.full(len(x), t), c),
-            noise.plan,
-            np.repeat(state[None], self.samples, axis=0),
-            policy.sampler.planner_steps,
-            policy.planner.prediction,
-        )
-        return np.stack([self._with_changes(state, f) for f in self._future(state, delta)])
+    def imagine(
+        self, state: np.ndarray, noise: Noise, previous: Previous | None = None
+    ) -> np.ndarray:
+        future = self._draw(state, state[None], noise, previous)
+        return np.stack([self._with_changes(state, plan) for plan in future])
 
     @override
     def act(self, plan: np.ndarray, noise: Noise) -> np.ndarray:
@@ -52,7 +47,9 @@ class BcPolicy(Policy):
     """Behaviour cloning: the state to a chunk of actions, nothing planned."""
 
     @override
-    def imagine(self, state: np.ndarray, noise: Noise) -> np.ndarray:
+    def imagine(
+        self, state: np.ndarray, noise: Noise, previous: Previous | None = None
+    ) -> np.ndarray:
         return np.repeat(state[None, None], self.samples, axis=0)
 
     @override

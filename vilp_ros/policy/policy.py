@@ -9,11 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from vilp_ros.geometry import proprio_to_ee
 from vilp_ros.policy.actions import ACTION_DIM, absolute_actions
+from vilp_ros.policy.diffusion import sample
 from vilp_ros.policy.engines import Network
 from vilp_ros.policy.spec import BundleSpec
 from vilp_ros.policy.statistics import Statistics
@@ -33,6 +35,18 @@ class Noise:
 
     plan: np.ndarray
     action: np.ndarray
+
+
+class Previous(NamedTuple):
+    """The plan before, to start the next one from.
+
+    Attributes:
+        plan: `(T + 1, C)`.
+        elapsed_s: seconds from its observation to the present one.
+    """
+
+    plan: np.ndarray
+    elapsed_s: float
 
 
 class Policy(ABC):
@@ -92,13 +106,21 @@ class Policy(ABC):
         raw = np.concatenate([*latents, proprio, change])
         return ((raw - self._stats.state_mean) / self._stats.state_std).astype(np.float32)
 
-    def plan(self, state: np.ndarray, noise: Noise) -> np.ndarray:
+    def plan(self, state: np.ndarray, noise: Noise, previous: Previous | None = None) -> np.ndarray:
         """The next T rows behind the present one: `(T + 1, C)` (`bc`: `(1, C)`)."""
-        return self.imagine(state, noise)[0]
+        return self.imagine(state, noise, previous)[0]
 
     @abstractmethod
-    def imagine(self, state: np.ndarray, noise: Noise) -> np.ndarray:
-        """N plans of one state, in one batch: `(N, T + 1, C)`; `plan` is the first."""
+    def imagine(
+        self, state: np.ndarray, noise: Noise, previous: Previous | None = None
+    ) -> np.ndarray:
+        """N plans of one state, in one batch: `(N, T + 1, C)`; `plan` is the first.
+
+        Args:
+            state: `(C,)`.
+            noise: of the episode.
+            previous: the plan before; what `sampler.warm_start` starts from.
+        """
 
     @abstractmethod
     def act(self, plan: np.ndarray, noise: Noise) -> np.ndarray:
@@ -133,10 +155,35 @@ class Policy(ABC):
         shape = (self.spec.horizon, self._layout.forecast_dim)
         return rng.standard_normal(shape, dtype=np.float32)
 
-    def _future(self, state: np.ndarray, delta: np.ndarray) -> np.ndarray:
-        """What was forecast `(N, T, D)`, from its standardised change since the present state."""
+    def _draw(
+        self, state: np.ndarray, condition: np.ndarray, noise: Noise, previous: Previous | None
+    ) -> np.ndarray:
+        """What the planner forecasts, `(N, T, D)`, under a condition `(1, K)`."""
+        policy, stats = self.spec.policy, self._stats
         present = state[: self._layout.forecast_dim]
-        return (present + delta * self._stats.delta_std + self._stats.delta_mean).astype(np.float32)
+        start = None
+        if previous is not None:
+            rolled = self._rolled(previous) - present
+            start = ((rolled - stats.delta_mean) / stats.delta_std).astype(np.float32)
+        delta = sample(
+            lambda x, t, c: self._net["planner"](x, np.full(len(x), t), c),
+            noise.plan,
+            np.repeat(condition, self.samples, axis=0),
+            policy.sampler.planner_steps,
+            policy.planner.prediction,
+            start,
+            min(policy.sampler.warm_start, policy.sampler.planner_steps - 1),
+        )
+        return (present + delta * stats.delta_std + stats.delta_mean).astype(np.float32)
+
+    def _rolled(self, previous: Previous) -> np.ndarray:
+        """Rows 1 to T of the plan before, as seen from now: `(T, D)`; its last row stays."""
+        rows = previous.plan[:, : self._layout.forecast_dim]
+        at = np.arange(1, len(rows)) + previous.elapsed_s / self.spec.row_period_s
+        at = np.clip(at, 0, len(rows) - 1)
+        low = np.minimum(at.astype(int), len(rows) - 2)
+        part = (at - low)[:, None]
+        return (1 - part) * rows[low] + part * rows[low + 1]
 
     def _absolute(self, relative: np.ndarray, poses: np.ndarray) -> np.ndarray:
         stats = self._stats

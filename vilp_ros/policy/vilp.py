@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from typing_extensions import override
 
-from vilp_ros.policy.diffusion import sample, share_noise
-from vilp_ros.policy.policy import Noise, Policy
+from vilp_ros.policy.diffusion import share_noise
+from vilp_ros.policy.policy import Noise, Policy, Previous
 
 
 class VilpPolicy(Policy):
@@ -17,19 +17,13 @@ class VilpPolicy(Policy):
     """
 
     @override
-    def imagine(self, state: np.ndarray, noise: Noise) -> np.ndarray:
-        policy, layout = self.spec.policy, self._layout
+    def imagine(
+        self, state: np.ndarray, noise: Noise, previous: Previous | None = None
+    ) -> np.ndarray:
         context = self._net["context"](state[None])
-        delta = sample(
-            lambda x, t, c: self._net["planner"](x, np.full(len(x), t), c),
-            noise.plan,
-            np.repeat(context, self.samples, axis=0),
-            policy.sampler.planner_steps,
-            policy.planner.prediction,
-        )
-        plans = np.empty((self.samples, self.spec.horizon + 1, layout.row_dim), np.float32)
+        plans = np.empty((self.samples, self.spec.horizon + 1, self._layout.row_dim), np.float32)
         plans[:] = state
-        plans[:, 1:, layout.latents] = self._future(state, delta)
+        plans[:, 1:, self._layout.latents] = self._draw(state, context, noise, previous)
         return plans
 
     @override
