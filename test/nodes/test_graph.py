@@ -3,8 +3,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from vilp_ros.contract import Contract
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import graph, parameters
+from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.graph import ARGUMENTS, NODES, parse, processes
 from vilp_ros.share import share_dir
 
@@ -13,6 +15,7 @@ TABLES = {
     "observation": parameters.OBSERVATION,
     "planner": parameters.PLANNER,
     "controller": parameters.CONTROLLER,
+    "recorder": parameters.RECORDER,
 }
 
 
@@ -71,8 +74,9 @@ def test_conditions_and_programs_of_ros(given):
     assert "__ns:=/left/arm" in table["rviz"].command
     assert "__ns:=/left/arm" in table["planner"].command
     assert "left.arm.planner:=info" in table["planner"].command
-    recorded = table["record"].command
-    assert recorded[:3] == ("ros2", "bag", "record")
+    assert "record:=bag" in table["recorder"].command
+    assert not table["recorder"].required
+    recorded = graph.topics(Contract.load(find_contract("sim_panda")), "left/arm")
     assert "/left/arm/agentview/image_raw" in recorded
     assert "/left/arm/controller/command_source" in recorded
 

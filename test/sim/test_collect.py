@@ -10,7 +10,8 @@ import pytest
 
 from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.errors import VilpError
-from vilp_ros.sim.collect import Job, collect, record
+from vilp_ros.sim.collect import collect, record
+from vilp_ros.sim.demonstrator import Job
 
 VIEWS = ("agentview", "eye_in_hand")
 

@@ -18,13 +18,14 @@ from types import ModuleType
 from vilp_ros import __version__
 from vilp_ros.errors import VilpError
 
-VERBS = ("demo", "up", "collect", "train", "eval", "bench")
+VERBS = ("demo", "up", "collect", "record", "train", "eval", "bench")
 
 EXAMPLES = """\
 examples:
   vilp demo --episodes 3
   vilp up
   vilp collect --task lift --episodes 200 --out datasets/lift.hdf5
+  vilp record --out demonstrations --task lift --expert --episodes 100
   vilp train --config config/training/ldp_lift.yaml --out models/my_lift
   vilp eval --bundle models/ldp_lift --episodes 100 --json lift.json
   vilp bench --bundle models/ldp_lift

@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -75,7 +76,9 @@ class BagWriter:
             raise BagError(f"{path} exists already: a bag is never written over")
         self.labels = dict(labels)
         self.messages = self.bytes = self.last_ns = 0
-        self._writer = Writer(self.path, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP)
+        self._writer = Writer(
+            self.path, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP
+        )
         if compress:
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer.open()
@@ -142,7 +145,8 @@ class BagWriter:
 
     def abort(self) -> None:
         """Leaves the bag as a kill would."""
-        self._writer.abort()
+        with suppress(OSError):  # a full disk is full for the last buffer too
+            self._writer.abort()
 
     def _journal(self) -> None:
         body = {"labels": self.labels, "messages": self.messages, "last_ns": self.last_ns}

@@ -8,7 +8,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vilp_ros.data.episodes import EpisodeWriter
-from vilp_ros.sim.collect import Job, record
+from vilp_ros.sim.collect import record
+from vilp_ros.sim.demonstrator import Job
 from vilp_ros.sim.env import SimEnv
 from vilp_ros.sim.experts import MODES
 

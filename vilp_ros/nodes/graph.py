@@ -66,7 +66,8 @@ ARGUMENTS = (
     Argument("use_sim_time", False, "Time from the simulator's /clock instead of the system clock"),
     Argument("use_rviz", False, "Start rviz2 beside the nodes"),
     Argument("rviz_config", "franka_lift", "What rviz2 shows: a file, or a name in rviz/"),
-    Argument("record", "", "Record the topics with `ros2 bag` into this new folder; empty: do not"),
+    Argument("record", "", "Start the recorder: its bags go into this folder; empty: do not"),
+    Argument("expert", "", "Role of a scripted expert in the simulator; empty: none"),
     Argument("use_respawn", False, "Start a node again when it dies, instead of ending all"),
     Argument(
         "log_level",
@@ -87,6 +88,7 @@ class NodeEntry:
         parameters: Arguments that become parameters of the same name.
         condition: Argument that must be true; empty: always started.
         remappings: (from, to), relative names.
+        required: Whether the others end with it.
     """
 
     name: str
@@ -94,16 +96,27 @@ class NodeEntry:
     parameters: tuple[str, ...]
     condition: str = ""
     remappings: tuple[tuple[str, str], ...] = ()
+    required: bool = True
 
 
 _POLICY = ("contract", "model", "device", "engine", "autostart", "use_sim_time")
 NODES = (
     NodeEntry(
-        "sim", "sim_node", ("contract", "model", "task", "seed", "use_sim_time"), condition="sim"
+        "sim",
+        "sim_node",
+        ("contract", "model", "task", "seed", "use_sim_time", "expert"),
+        condition="sim",
     ),
     NodeEntry("observation", "observation_node", ("contract", "use_sim_time")),
     NodeEntry("planner", "planner_node", _POLICY),
     NodeEntry("controller", "controller_node", (*_POLICY, "execute", "enabled")),
+    NodeEntry(
+        "recorder",
+        "recorder_node",
+        ("contract", "model", "autostart", "use_sim_time", "record"),
+        condition="record",
+        required=False,
+    ),
 )
 
 
@@ -163,15 +176,13 @@ def processes(given: Mapping[str, str]) -> list[Process]:
     """
     values = _values(given)
     values["contract"] = str(find_contract(str(values["contract"])))
-    values["model"] = str(find_model(str(values["model"])))
+    values["model"] = str(find_model(str(values["model"]))) if values["model"] else ""
     values["params_file"] = str(find(str(values["params_file"]), "config/nodes", ".yaml"))
     values["rviz_config"] = str(find(str(values["rviz_config"]), "rviz", ".rviz"))
     values["namespace"] = "/".join(part for part in str(values["namespace"]).split("/") if part)
     started = [_node(entry, values) for entry in NODES if values.get(entry.condition, True)]
     if values["use_rviz"]:
         started.append(_rviz(values))
-    if values["record"]:
-        started.append(_recorder(values))
     return started
 
 
@@ -200,6 +211,7 @@ def _node(entry: NodeEntry, values: Mapping[str, bool | int | str]) -> Process:
     return Process(
         entry.name,
         command,
+        required=entry.required,
         node=entry,
         namespace=namespace,
         parameters=parameters,
@@ -221,12 +233,7 @@ def topics(contract: Contract, namespace: str = "") -> list[str]:
     names = [name for view in views for name in (view.topic, view.info_topic)]
     names += [proprio.joint_state_topic, proprio.ee_pose_topic, proprio.gripper_topic]
     names += [action.pose_topic or "", action.joint_topic or "", action.gripper_topic]
-    names += ["planner/plan", "planner/plan_path", "controller/command_source", "diagnostics"]
+    names += ["observation/state", "planner/plan", "planner/plan_path"]
+    names += ["controller/command_source", "commander", "sim/status", "diagnostics"]
     prefix = f"/{namespace}/" if namespace else "/"
     return [name if name.startswith("/") else prefix + name for name in names if name]
-
-
-def _recorder(values: Mapping[str, bool | int | str]) -> Process:
-    names = topics(Contract.load(str(values["contract"])), str(values["namespace"]))
-    words = ("bag", "record", "--storage", "mcap", "--output", str(values["record"]))
-    return Process("record", ("ros2", *words, "--topics", *names), required=False)

@@ -42,6 +42,9 @@ SIM = (
     Parameter("task", "", "lift, lift_wide, can or square; empty: the task of the model"),
     Parameter("seed", 700_000, "Seed of the next reset", 0, MAX_INT, read_only=False),
     Parameter("clock_hz", 100.0, "Rate of /clock while use_sim_time is true", 20.0, 1000.0),
+    Parameter("expert", "", "Role of the scripted expert that ~/demonstrate starts; empty: none"),
+    Parameter("expert_mode", 0, "Which of the task's ways the expert takes", 0, 9, read_only=False),
+    Parameter("expert_noise", 0.25, "Share of disturbed steps", 0.0, 0.9, read_only=False),
 )
 OBSERVATION = (
     CONTRACT,
@@ -58,8 +61,9 @@ PLANNER = (
     Parameter("plan_rate_hz", 0.0, "Most plans a second; 0: as fast as it can", 0.0, 1000.0, False),
     Parameter("noise_seed", 0, "Sampling noise of the first episode; next: +1", 0, MAX_INT),
     Parameter(
-        "preview_rate_hz", 20.0, "Most strips and paths a second; 0: none", 0.0, 100.0, False
+        "preview_rate_hz", 0.0, "Most strips and paths a second; 0: every plan", 0.0, 100.0, False
     ),
+    Parameter("samples", 1, "Imaginations per plan; the first is executed, all are drawn", 1, 64),
 )
 CONTROLLER = (
     CONTRACT,
@@ -74,6 +78,20 @@ CONTROLLER = (
     Parameter("n_action_steps", 0, "Actions executed per plan; 0: the bundle's choice", 0, 1000),
     Parameter("crossfade_s", 0.1, "Blend from the old plan to the new", 0.0, 2.0),
     Parameter("noise_seed", 0, "Sampling noise of the inverse dynamics", 0, MAX_INT),
+)
+RECORDER = (
+    CONTRACT,
+    Parameter("model", "", "Policy bundle in use, whose hash each bag notes; empty: none"),
+    AUTOSTART,
+    Parameter("record", "demonstrations", "Folder of the bags"),
+    Parameter("task", "", "Task, noted in each bag", read_only=False),
+    Parameter("role", "expert", "Role, noted in each bag", read_only=False),
+    Parameter("seed", -1, "Seed of the scene, noted in each bag", -1, MAX_INT, read_only=False),
+    Parameter("note", "", "Anything else, noted in each bag", read_only=False),
+    Parameter("further_topics", "", "Topics to record beside ours, between spaces"),
+    Parameter("compress", False, "Compress with zstd"),
+    Parameter("ring_s", 0.0, "While idle, keep this much for ~/save; 0: nothing", 0.0, 600.0),
+    Parameter("min_free_mb", 1000, "Free space below which nothing is recorded", 0, MAX_INT),
 )
 
 

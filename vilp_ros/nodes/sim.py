@@ -24,6 +24,7 @@ from vilp_ros.data.observe import MessageError, from_pose, joints_by_name, secon
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Report
+from vilp_ros.nodes.expert import ExpertDriver
 from vilp_ros.nodes.files import find_contract, find_model
 from vilp_ros.nodes.images import to_message
 from vilp_ros.nodes.messages import to_camera_info, to_joint_state, to_pose, to_stamp
@@ -75,6 +76,7 @@ class SimNode(Node):
         self._episode, self._seed, self._step = 0, int(self._settings.seed), 0
         self._sim_s = 0.0
         self._reset: _Reset | None = None
+        self._expert: ExpertDriver | None = None
         self._stopped = threading.Event()
         self._make_topics()
         self._diagnostics = Diagnostics(self, lambda: self._report, contract.robot)
@@ -107,6 +109,9 @@ class SimNode(Node):
             )
         self.create_subscription(JointState, action.gripper_topic, self._on_gripper, qos.LATEST)
         self.create_service(Trigger, "~/reset", self._on_reset)
+        self.create_service(Trigger, "~/demonstrate", self._on_demonstrate)
+        if self._settings.expert:
+            self._expert = ExpertDriver(self, self._contract, self._settings.expert)
 
     def _on_pose(self, message: PoseStamped) -> None:
         base = self._contract.base_frame
@@ -138,6 +143,16 @@ class SimNode(Node):
         response.message = f"episode {self._episode}, seed {reset.seed}"
         if not response.success:
             response.message = f"the simulation did not reset within {RESET_TIMEOUT_S:.0f} s"
+        return response
+
+    def _on_demonstrate(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._expert is None:
+            response.message = "no expert: start the simulator with expert:=expert"
+        elif self._expert.state != "waiting":
+            response.message = f"the expert is {self._expert.state}: reset first"
+        else:
+            self._expert.begin()
+            response.success, response.message = True, "the expert drives"
         return response
 
     def _run(self) -> None:
@@ -174,7 +189,7 @@ class SimNode(Node):
         while not self._stopped.is_set():
             reset, self._reset = self._reset, None
             if reset is not None:
-                observation = env.reset(reset.seed)
+                observation = self._new_scene(env, reset.seed)
                 self._episode, self._seed, self._step = self._episode + 1, reset.seed, 0
                 arm = observation.ee_pose
                 if env.action_kind == "joint_position":
@@ -189,6 +204,14 @@ class SimNode(Node):
             pacer.wait()
             self._sim_s += CONTROL_PERIOD_S
             self._publish(env, observation, success, pacer.real_time_factor)
+            if self._expert is not None:
+                self._expert.drive(observation, success, to_stamp(self._now_s()))
+
+    def _new_scene(self, env: SimEnv, seed: int) -> Observation:
+        if self._expert is None:
+            return env.reset(seed)
+        mode, noise = (self.get_parameter(f"expert_{name}").value for name in ("mode", "noise"))
+        return self._expert.reset(env, seed, int(mode), float(noise))
 
     def _now_s(self) -> float:
         return self._sim_s if self._own_clock else time.time()
@@ -220,6 +243,7 @@ class SimNode(Node):
             "step": self._step,
             "success": success,
             "real_time_factor": factor,
+            "expert": self._expert.state if self._expert else "none",
         }
         self._report = self._judge(factor, values)
         status = Report(OK, "success" if success else "running", values)

@@ -15,29 +15,13 @@ from tqdm import tqdm
 
 from vilp_ros.data.episodes import ROLES, Episode, EpisodeWriter
 from vilp_ros.errors import VilpError
-from vilp_ros.sim.env import Observation, SimEnv
-from vilp_ros.sim.experts import MODES, make_expert
-from vilp_ros.sim.motion import downward, gripper_yaw
-from vilp_ros.sim.noise import NoiseBursts
-from vilp_ros.sim.pick_expert import PickExpert
-from vilp_ros.sim.spoiled import SpoiledExpert
+from vilp_ros.sim.demonstrator import Demonstrator, Job
+from vilp_ros.sim.env import SimEnv
+from vilp_ros.sim.experts import MODES
 
 EVALUATION_SEEDS = 700_000
 ATTEMPTS = 5
 _VIEWS = ("agentview", "eye_in_hand")
-_SPOILED_PERIODS = (50, 100)
-_START_PERIODS = 25
-_START_XYZ, _START_YAW = (0.06, 0.06, 0.04), 0.5
-
-
-@dataclass(frozen=True)
-class Job:
-    """One episode to record."""
-
-    seed: int
-    mode: str
-    role: str
-    noise: float
 
 
 @dataclass(frozen=True)
@@ -161,29 +145,17 @@ def _record(job: Job) -> tuple[Episode | None, int]:
 
 def record(env: SimEnv, job: Job, attempt: int = 0) -> Episode:
     """One episode, whether it succeeds or not; `attempt` varies all but the poses at its start."""
-    rng = np.random.default_rng([job.seed, MODES[env.task].index(job.mode), attempt])
-    env.reset(job.seed)
-    observation = _vary_start(env, np.random.default_rng([job.seed, 1]))
-    expert = make_expert(env, rng, job.mode)
-    policy: PickExpert | SpoiledExpert = expert
-    periods = env.max_steps
-    if job.role == "suboptimal":
-        policy = SpoiledExpert(expert, rng)
-        periods = int(rng.integers(*_SPOILED_PERIODS))
-    bursts = NoiseBursts(rng, job.noise)
-    observations = [observation]
+    demonstrator = Demonstrator(env, job, attempt)
+    observations = [demonstrator.observation]
     actions: list[np.ndarray] = []
     disturbed: list[bool] = []
-    since_success = 0
-    while len(actions) < periods and since_success <= env.spec.after_success:
-        # Recovery matters most while the gripper aligns; a grasp is easily lost for good.
-        low = expert.phase == "approach"
-        action, pushed = bursts.apply(policy.act(observation), 1.4 if low else 0.5, fingers=low)
-        observation = env.step(action)
-        observations.append(observation)
+    while not demonstrator.done:
+        action, pushed = demonstrator.act(observations[-1])
+        observations.append(env.step(action))
         actions.append(action)
         disturbed.append(pushed)
-        since_success = since_success + 1 if env.success() else 0
+        demonstrator.after(env.success())
+    expert = demonstrator.expert
     return Episode(
         images={view: np.stack([o.images[view] for o in observations]) for view in env.views},
         ee_pose=np.stack([o.ee_pose for o in observations]),
@@ -197,16 +169,3 @@ def record(env: SimEnv, job: Job, attempt: int = 0) -> Episode:
         seed=job.seed,
         info={"mode": expert.mode, "side": expert.side, "attempt": attempt},
     )
-
-
-def _vary_start(env: SimEnv, rng: np.random.Generator) -> Observation:
-    """Moves the arm off its rest pose in half of the episodes; the same for every mode."""
-    observation = env.observe()
-    if rng.random() < 0.5:
-        return observation
-    position = observation.ee_pose[:3] + rng.uniform(-1, 1, 3) * _START_XYZ
-    yaw = gripper_yaw(observation.ee_pose[3:]) + rng.uniform(-1, 1) * _START_YAW
-    start = downward(position, yaw, observation.gripper_width)
-    for _ in range(_START_PERIODS):
-        env.apply(start)
-    return env.observe()
