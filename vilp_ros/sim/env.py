@@ -13,7 +13,7 @@ from vilp_ros.errors import VilpError
 from vilp_ros.geometry import matrix_to_quat, quat_to_rotvec
 from vilp_ros.sim import TASKS
 from vilp_ros.sim.renderer import ViewRenderer
-from vilp_ros.sim.scene import dress
+from vilp_ros.sim.scene import VARIATIONS, Variation, dress
 
 if TYPE_CHECKING:
     from vilp_ros.sim.tasks import Task
@@ -58,9 +58,11 @@ class SimEnv:
         size: (height, width) of the pictures.
         action_kind: `ee_pose`: (8,) = xyz, quaternion xyzw, gripper width, all absolute, in the
             base frame; `joint_position`: (8,) = seven joint angles and the width.
+        variation: one of `vilp_ros.sim.scene.VARIATIONS`: how the scene looks different from the
+            one that demonstrations are recorded in.
 
     Raises:
-        SimError: unknown task, view or action kind.
+        SimError: unknown task, view, action kind or variation.
     """
 
     def __init__(
@@ -70,8 +72,10 @@ class SimEnv:
         views: tuple[str, ...] = ("agentview", "eye_in_hand"),
         size: tuple[int, int] = (96, 160),
         action_kind: str = "ee_pose",
+        variation: str = "none",
     ) -> None:
         _choose("task", task, TASKS)
+        _choose("variation", variation, tuple(VARIATIONS))
         _choose("action_kind", action_kind, ACTION_KINDS)
         for view in views:
             _choose("view", view, tuple(_CAMERAS))
@@ -79,7 +83,7 @@ class SimEnv:
 
         self.task, self.views, self.size, self.action_kind = task, views, size, action_kind
         self.spec = SPECS[task]
-        self._env = _build(self.spec, action_kind)
+        self._env = _build(self.spec, action_kind, VARIATIONS[variation])
         self._robot = self._env.robots[0]
         self._gripper = self._robot.gripper["right"]
         self._substeps = round(CONTROL_PERIOD_S / self._env.model_timestep)
@@ -221,7 +225,7 @@ class SimEnv:
         return np.concatenate([xyz, matrix_to_quat(base.T @ matrix.reshape(3, 3))])
 
 
-def _build(spec: Task, action_kind: str) -> Any:
+def _build(spec: Task, action_kind: str, variation: Variation) -> Any:
     """The robosuite environment, dressed for our renderer."""
     pose = {"type": "OSC_POSE", "input_ref_frame": "base", "kp": 150, "uncouple_pos_ori": True}
     joint = {"type": "JOINT_POSITION", "kp": 150, "input_max": 3.0, "input_min": -3.0}
@@ -237,7 +241,7 @@ def _build(spec: Task, action_kind: str) -> Any:
     environment: Any = spec.environment
 
     def edit_model_xml(self: Any, xml: str) -> str:
-        return dress(environment.edit_model_xml(self, xml), spec.agentview)
+        return dress(environment.edit_model_xml(self, xml), spec.agentview, variation)
 
     dressed: Any = type("Dressed", (environment,), {"edit_model_xml": edit_model_xml})
     return dressed(

@@ -8,7 +8,7 @@ hundred faces a link, coloured so that a person tells arm, fingers, table and ob
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -83,13 +83,59 @@ class Camera:
             "fovy": f"{self.fovy:g}",
         }
 
+    def moved(self, right_m: float, left_deg: float) -> Camera:
+        """The same camera, first shifted to its right, then turned to its left on the spot."""
+        ahead = np.subtract(self.target, self.position)
+        aside = np.cross(ahead, [0.0, 0.0, 1.0])
+        position = self.position + right_m * aside / np.linalg.norm(aside)
+        c, s = np.cos(np.deg2rad(left_deg)), np.sin(np.deg2rad(left_deg))
+        x, y, z = ahead
+        target = position + [c * x - s * y, s * x + c * y, z]
+        return replace(self, position=tuple(position.tolist()), target=tuple(target.tolist()))
 
-def dress(xml: str, agentview: Camera) -> str:
+
+@dataclass(frozen=True)
+class Variation:
+    """How a scene differs from the one that demonstrations are recorded in; by default not at all.
+
+    Attributes:
+        colours: of the object to handle, and of a block's top; rgba from 0 to 1.
+        light: direction in which the lamps shine, world frame.
+        brightness: factor on all light.
+        right_m: agentview shifted to its right.
+        left_deg: agentview turned to its left.
+    """
+
+    colours: tuple[str, str] = (_OBJECT, _OBJECT_TOP)
+    light: str = "-0.35 -0.75 -0.75"
+    brightness: float = 1.0
+    right_m: float = 0.0
+    left_deg: float = 0.0
+
+
+VARIATIONS = {
+    "none": Variation(),
+    "green": Variation(colours=("0.10 0.55 0.14 1", "0.42 0.90 0.36 1")),
+    "blue": Variation(colours=("0.10 0.16 0.70 1", "0.36 0.48 0.98 1")),
+    "yellow": Variation(colours=("0.74 0.58 0.08 1", "0.98 0.88 0.30 1")),
+    "dim": Variation(brightness=0.6),
+    "bright": Variation(brightness=1.4),
+    "other_side": Variation(light="-0.35 0.75 -0.75"),
+    "camera_+2cm": Variation(right_m=0.02),
+    "camera_-2cm": Variation(right_m=-0.02),
+    "camera_+3deg": Variation(left_deg=3.0),
+    "camera_-3deg": Variation(left_deg=-3.0),
+}
+"""Other colours, lights and places of the camera: is a policy that never saw them still good?"""
+
+
+def dress(xml: str, agentview: Camera, variation: Variation) -> str:
     """Rewrites a robosuite task so that its cameras see cheap, coloured geoms.
 
     Args:
         xml: MJCF as robosuite hands it to MuJoCo.
         agentview: where the camera `agentview` stands.
+        variation: how the scene looks different.
 
     Returns:
         MJCF with the same bodies, joints, contacts and masses; what is to be seen is in the geom
@@ -98,14 +144,16 @@ def dress(xml: str, agentview: Camera) -> str:
     root = ET.fromstring(xml)
     world = root.find("worldbody")
     assert world is not None, "robosuite gave a model without a worldbody"
+    looks = dict(zip((_OBJECT, _OBJECT_TOP), variation.colours, strict=True))
     for body in [world, *world.iter("body")]:
         for n, geom in enumerate(body.findall("geom")):
             colour = _colour(body, geom)
             if colour is not None:
-                body.append(_seen(geom, f"{body.get('name')}_{n}", colour))
+                body.append(_seen(geom, f"{body.get('name')}_{n}", looks.get(colour, colour)))
             if geom.get("name") == "cube_g0":
-                body.append(_top(geom))
-    places = {"agentview": agentview.attributes(), "robot0_eye_in_hand": _WRIST_CAMERA}
+                body.append(_top(geom, variation.colours[1]))
+    fixed = agentview.moved(variation.right_m, variation.left_deg)
+    places = {"agentview": fixed.attributes(), "robot0_eye_in_hand": _WRIST_CAMERA}
     for camera in root.iter("camera"):
         if camera.get("name") in places:
             camera.attrib.pop("quat", None)
@@ -113,9 +161,13 @@ def dress(xml: str, agentview: Camera) -> str:
     for light in root.iter("light"):
         # Low and from the side: a box's faces then differ in brightness, which shows its yaw.
         light.attrib.update(
-            {"dir": "-0.35 -0.75 -0.75", "diffuse": "0.55 0.55 0.55", "specular": "0 0 0"}
+            {
+                "dir": variation.light,
+                "diffuse": _grey(0.55 * variation.brightness),
+                "specular": "0 0 0",
+            }
         )
-    _headlight(root)
+    _headlight(root, variation.brightness)
     return ET.tostring(root, encoding="unicode")
 
 
@@ -131,12 +183,12 @@ def _seen(geom: ET.Element, name: str, colour: str) -> ET.Element:
     return _visual(name, rgba=colour, **shape)
 
 
-def _top(block: ET.Element) -> ET.Element:
+def _top(block: ET.Element, colour: str) -> ET.Element:
     """A brighter top with a dark rim left around it, so that a block's yaw is seen from above."""
     x, y, z = (float(v) for v in block.get("size", "").split())
     rim = 0.22 * min(x, y)
     size, pos = _text([x - rim, y - rim, 0.0005]), _text([0, 0, z])
-    return _visual("cube_top", type="box", size=size, pos=pos, rgba=_OBJECT_TOP)
+    return _visual("cube_top", type="box", size=size, pos=pos, rgba=colour)
 
 
 def _visual(name: str, **attributes: str) -> ET.Element:
@@ -144,14 +196,22 @@ def _visual(name: str, **attributes: str) -> ET.Element:
     return ET.Element("geom", {"name": f"{name}_seen", **attributes, **free})
 
 
-def _headlight(root: ET.Element) -> None:
+def _headlight(root: ET.Element, brightness: float) -> None:
     visual = root.find("visual")
     if visual is None:
         visual = ET.SubElement(root, "visual")
     for old in visual.findall("headlight"):
         visual.remove(old)
-    light = {"ambient": "0.38 0.38 0.38", "diffuse": "0.25 0.25 0.25", "specular": "0 0 0"}
+    light = {
+        "ambient": _grey(0.38 * brightness),
+        "diffuse": _grey(0.25 * brightness),
+        "specular": "0 0 0",
+    }
     ET.SubElement(visual, "headlight", light)
+
+
+def _grey(value: float) -> str:
+    return _text([value] * 3)
 
 
 def _text(values: object) -> str:
