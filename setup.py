@@ -66,6 +66,8 @@ setup(
     extras_require={
         "ros": ["cv-bridge", *(f"ros-jazzy-{name}" for name in ROS.split())],
         "lerobot": ["av", "pyarrow"],  # its format; the lerobot package itself is not needed
+        # Of `vilp view`; later ones want numpy 2.
+        "view": ["rerun-sdk==0.23.1", "pyarrow<24"],
         "dev": [
             "av",
             "colcon-common-extensions",
@@ -75,7 +77,7 @@ setup(
             "mcap-ros2-support",
             "mypy",
             "psutil",
-            "pyarrow",
+            "pyarrow<24",  # later ones want numpy 2
             "pytest",
             "pytest-timeout",
             "ruff",

@@ -12,6 +12,7 @@ from vilp_ros.evaluation.figures import (
     MARGIN,
     REAL,
     SUCCESS,
+    Foreseen,
     Pair,
     Plan,
     strip,
@@ -20,7 +21,7 @@ from vilp_ros.evaluation.figures import (
 )
 
 VIEWS = ("agentview", "eye_in_hand")
-OFFSETS = (0.1, 0.2, 0.3, 0.4)
+OFFSETS = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 def flat(value):
@@ -34,43 +35,52 @@ def holds(image, value, at_least):
 
 @pytest.fixture
 def frame_parts():
+    """Cameras 40 and 80, foreseen as 45 and 85; plans from 100 and 150 on, in steps of 10."""
     real = {"agentview": flat(40), "eye_in_hand": flat(80)}
+    foreseen = Foreseen(0.5, {"agentview": flat(45), "eye_in_hand": flat(85)})
     frames = {
-        v: np.stack([flat(100 + 40 * i + 10 * k) for k in range(4)]) for i, v in enumerate(VIEWS)
+        v: np.stack([flat(100 + 50 * i + 10 * k) for k in range(5)]) for i, v in enumerate(VIEWS)
     }
-    return real, Plan(OFFSETS, frames)
+    return real, foreseen, Plan(OFFSETS, frames)
 
 
-def test_every_camera_and_every_imagined_frame_is_shown(frame_parts):
-    real, plan = frame_parts
-    image = video_frame(real, plan, title="t", time_s=1.0)
-    for value in (40, 80):
+def test_cameras_and_what_was_imagined_for_them_are_shown_large(frame_parts):
+    image = video_frame(*frame_parts, title="t", time_s=1.0)
+    for value in (40, 45, 80, 85):
         assert holds(image, value, 100_000)
+
+
+def test_of_a_plan_the_first_some_and_the_last_frame_are_shown(frame_parts):
+    image = video_frame(*frame_parts, title="t", time_s=1.0)
     for i in range(2):
-        for k in range(4):
-            assert holds(image, 100 + 40 * i + 10 * k, 25_000)
+        shown = [k for k in range(5) if holds(image, 100 + 50 * i + 10 * k, 8_000)]
+        assert len(shown) == 3
+        assert shown[-1] == 4
 
 
-def test_reality_is_above_the_plan_and_each_camera_above_its_own_plan(frame_parts):
-    real, plan = frame_parts
-    image = video_frame(real, plan, title="t", time_s=1.0)
+def test_reality_is_straight_above_imagination_and_the_plan_below(frame_parts):
+    image = video_frame(*frame_parts, title="t", time_s=1.0)
 
     def centre(value):
         rows, columns = np.nonzero((image == value).all(axis=-1))
         return rows.mean(), columns.mean()
 
-    for camera, imagined in ((40, 100), (80, 140)):
-        assert centre(camera)[0] < centre(imagined)[0]
-    assert abs(centre(40)[1] - np.mean([centre(100)[1], centre(110)[1]])) < 6
+    for camera, imagined, last in ((40, 45, 140), (80, 85, 190)):
+        assert centre(camera)[0] < centre(imagined)[0] < centre(last)[0]
+        assert abs(centre(camera)[1] - centre(imagined)[1]) < 6
     assert centre(40)[1] < centre(80)[1]
-    assert centre(100)[1] < centre(110)[1]  # time runs to the right
+    assert centre(100)[1] < centre(140)[1]  # time runs to the right
 
 
 def test_all_frames_of_a_video_have_one_even_size(frame_parts):
-    real, plan = frame_parts
+    real, foreseen, plan = frame_parts
     shapes = {
-        video_frame(real, p, title="t", time_s=s, success=done).shape
-        for p, s, done in ((None, 0.0, False), (plan, 1.0, False), (plan, 123.4, True))
+        video_frame(real, f, p, title="t", time_s=s, success=done).shape
+        for f, p, s, done in (
+            (None, None, 0.0, False),
+            (None, plan, 0.2, False),
+            (foreseen, plan, 123.4, True),
+        )
     }
     assert len(shapes) == 1
     height, width, _ = shapes.pop()
@@ -78,9 +88,8 @@ def test_all_frames_of_a_video_have_one_even_size(frame_parts):
 
 
 def test_success_changes_the_frame_of_the_cameras(frame_parts):
-    real, plan = frame_parts
-    before = video_frame(real, plan, title="t", time_s=1.0)
-    after = video_frame(real, plan, title="t", time_s=1.0, success=True)
+    before = video_frame(*frame_parts, title="t", time_s=1.0)
+    after = video_frame(*frame_parts, title="t", time_s=1.0, success=True)
     assert holds(before, REAL, 1000)
     assert not holds(before, SUCCESS, 1000)
     assert holds(after, SUCCESS, 1000)

@@ -10,8 +10,9 @@ import pytest
 
 from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.agents import OracleAgent, recorded_seeds
-from vilp_ros.evaluation.probes import idm_error, object_box, psnr, reconstruction
+from vilp_ros.evaluation.agents import OracleAgent, recorded_plan, recorded_seeds
+from vilp_ros.evaluation.image_metrics import object_box
+from vilp_ros.evaluation.probes import idm_error, reconstruction
 from vilp_ros.evaluation.recordings import VALIDATION_SEEDS, record_held_out
 from vilp_ros.evaluation.rollout import run_episode
 from vilp_ros.geometry import quat_multiply, yaw_quat
@@ -30,13 +31,16 @@ def recorded(tmp_path_factory):
 class KnownPolicy:
     """A state is the number of its recorded frame; actions are the recorded ones, plus an error."""
 
-    def __init__(self, file, horizon=8, method="ldp"):
+    def __init__(self, file, horizon=8, method="ldp", interval=1):
         self.spec = SimpleNamespace(
             views=dict.fromkeys(VIEWS),
             horizon=horizon,
+            n_actions=horizon * interval,
             n_action_steps=4,
             method=method,
             plan_shape=(horizon + 1, 1, 2),
+            policy=SimpleNamespace(frame_interval=interval),
+            layout=SimpleNamespace(forecasts_proprio=True),
         )
         self._episodes, self._frames = list(file), {}
         self.offset_m, self.turn_deg, self.flip_gripper, self.blur = 0.0, 0.0, False, 0.0
@@ -58,8 +62,10 @@ class KnownPolicy:
     def act(self, plan, noise):
         plan = plan.astype(int)
         self.pairs += [(tuple(a), tuple(b)) for a, b in pairwise(plan)]
+        interval = self.spec.policy.frame_interval
+        steps = [(e, t + i) for e, t in plan[:-1] for i in range(interval)]
         actions = np.stack(
-            [self._episodes[e].actions[min(t, len(self._episodes[e]) - 1)] for e, t in plan[:-1]]
+            [self._episodes[e].actions[min(t, len(self._episodes[e]) - 1)] for e, t in steps]
         )
         actions[:, 0] += self.offset_m
         actions[:, 3:7] = quat_multiply(yaw_quat(np.deg2rad(self.turn_deg)), actions[:, 3:7])
@@ -82,19 +88,36 @@ def test_held_out_episodes_succeed_on_their_own_seeds(recorded):
     assert all(episode.success and not episode.disturbed.any() for episode in recorded)
 
 
-def test_oracle_with_perfect_inverse_dynamics_succeeds(recorded):
+@pytest.mark.parametrize("interval", [1, 2])
+def test_oracle_with_perfect_inverse_dynamics_succeeds(recorded, interval):
     """Proves the replay: an offset of one step or the wrong seed would fail."""
-    policy = KnownPolicy(recorded)
+    policy = KnownPolicy(recorded, horizon=8 // interval, interval=interval)
     with SimEnv("lift", views=()) as env:
         agent = OracleAgent(policy, recorded)
         results = [run_episode(env, agent, seed) for seed in recorded_seeds(recorded)]
     assert all(result.success for result in results)
     steps = {b[1] - a[1] for a, b in policy.pairs}
-    assert steps <= {0, 1}  # neighbours; 0 only behind the end
+    assert interval in steps  # rows of the plan; less only at the end
+    assert steps <= set(range(interval + 1))
 
 
-def test_idm_error_measures_what_is_wrong(recorded):
-    policy = KnownPolicy(recorded)
+def test_a_recorded_plan_forecasts_what_the_planner_forecasts():
+    """Rows of a video plan: latents of their own time, the proprio of the observation."""
+    states = np.arange(20.0)[:, None] + np.array([0.0, 100.0, 200.0])
+    spec = SimpleNamespace(
+        horizon=3,
+        policy=SimpleNamespace(frame_interval=2),
+        layout=SimpleNamespace(forecasts_proprio=False, forecast_dim=2),
+    )
+    plan = recorded_plan(spec, states, 14)
+    np.testing.assert_array_equal(plan[:, :2], [[14, 114], [16, 116], [18, 118], [19, 119]])
+    np.testing.assert_array_equal(plan[:, 2], 214.0)
+    assert states[16, 2] == 216.0  # and the recording is left as it was
+
+
+@pytest.mark.parametrize("interval", [1, 2])
+def test_idm_error_measures_what_is_wrong(recorded, interval):
+    policy = KnownPolicy(recorded, interval=interval)
     report = idm_error(policy, recorded)
     assert report["pairs"] == sum(len(episode) for episode in recorded)
     assert report["idm"]["position_mm"]["p99"] == pytest.approx(0.0, abs=1e-3)
@@ -125,11 +148,6 @@ def test_reconstruction_of_a_known_error(recorded):
         assert report[view]["frames_with_object"] > 0.5 * report[view]["frames"]
     wrist = report["eye_in_hand"]["median_image"]
     assert wrist["psnr_object_db"] < wrist["psnr_db"]
-
-
-def test_psnr_pools_pixels():
-    assert psnr([]) is None
-    assert psnr([np.full((4, 4), 25.0), np.full((2,), 25.0)]) == pytest.approx(34.15, abs=0.01)
 
 
 @pytest.mark.parametrize("task", ["lift", "lift_wide", "can", "square"])

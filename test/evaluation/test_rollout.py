@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from vilp_ros.evaluation.agents import OracleRecipe, PolicyRecipe, ScriptRecipe
+from vilp_ros.evaluation.agents import OracleRecipe, PolicyAgent, PolicyRecipe, ScriptRecipe
 from vilp_ros.evaluation.rollout import EpisodeResult, rollout, run_episode, summarise
 from vilp_ros.policy.bundle import save_untrained
+from vilp_ros.sim.env import Observation
 
 SEEDS = range(700_000, 700_006)
 
@@ -115,6 +118,36 @@ def test_observations_are_those_of_the_end_of_the_chunk_and_one_period_before():
     assert run_episode(env, agent, 1) == EpisodeResult(1, False, 12)
     assert agent.seen == [(0, None), (5, 4), (10, 9)]
     assert env.rendered == 6  # two of each chunk
+
+
+def test_a_policy_is_given_its_last_plan_until_the_next_episode():
+    given = []
+
+    class Plans:
+        spec = SimpleNamespace(views={}, n_action_steps=4, control_period_s=0.05)
+
+        def noise(self, seed):
+            return seed
+
+        def encode(self, images, proprio, previous):
+            return np.zeros(3)
+
+        def plan(self, state, noise, previous):
+            given.append(previous)
+            return np.full((2, 3), len(given))
+
+        def act(self, plan, noise):
+            return np.zeros((8, 8))
+
+    seen = Observation({}, np.array([0.4, 0, 0.3, 1, 0, 0, 0]), 0.08, np.zeros(7), np.zeros(7))
+    agent = PolicyAgent(Plans())
+    for seed in (1, 2):
+        agent.reset(seed)
+        for _ in range(2):
+            assert agent.act_chunk(seen, None).shape == (4, 8)
+    assert [previous is None for previous in given] == [True, False, True, False]
+    assert given[1].elapsed_s == pytest.approx(0.2)
+    assert (given[3].plan == 3).all()
 
 
 def test_summary_counts_and_names_failures():

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from vilp_ros.errors import VilpError
+from vilp_ros.evaluation.run_file import load_episode, save_episode
 from vilp_ros.evaluation.run_report import (
     EpisodeLog,
     episode_line,
@@ -39,6 +41,13 @@ def made_up(success=True, seed=700_000) -> EpisodeLog:
     log.plans = [(times[n], times[n] + 0.030) for n in range(0, 60, 2)]
     log.commands = [(BEGAN + 0.02 * n - 0.070, BEGAN + 0.02 * n) for n in range(150)]
     log.targets = [(BEGAN + 0.02 * n, np.array([0.004 * n, 0.0, 0.0])) for n in range(150)]
+    log.strips = 26
+    log.gaps = [
+        (t, {"agentview.latent": 0.5, "eye_in_hand.latent": 0.02 * n}) for n, t in enumerate(times)
+    ]
+    log.joints = [(t, np.full(7, 0.01 * n)) for n, t in enumerate(times)]
+    log.arm = [(t, np.array([0.01 * n, 0.0, 0.3])) for n, t in enumerate(times)]
+    log.paths = [(t, np.full((5, 3), 0.01 * n)) for n, t in enumerate(times)]
     log.real_time_factor = [1.0, 0.98]
     log.success_s = BEGAN + 2.5 if success else None
     log.holds = 1
@@ -48,6 +57,10 @@ def made_up(success=True, seed=700_000) -> EpisodeLog:
 def test_figures_of_a_known_episode():
     f = figures([made_up()])
     assert f["plan_rate_hz"] == pytest.approx(10.0)
+    assert f["strip_rate_hz"] == pytest.approx(26 / 3)
+    assert f["imagination_gap"] == pytest.approx(
+        {"agentview.latent": 0.5, "eye_in_hand.latent": 0.59}
+    )
     assert f["plan_age_ms"] == pytest.approx({"p50": 30.0, "p99": 30.0}, abs=0.01)
     assert f["command_age_ms"] == pytest.approx({"p50": 70.0, "p99": 70.0}, abs=0.01)
     assert f["real_time_factor"] == pytest.approx(0.99)
@@ -138,10 +151,45 @@ def test_pictures_of_an_episode(tmp_path):
     while (read := video.read())[0]:
         frames.append(read[1])
     assert len(frames) == 60  # in real time
-    # Through the front camera, then the first and third frame of the plan made from that picture.
-    column = frames[40][:, 150].mean(axis=-1)
-    for n, rows in ((40, 250), (42, 110), (46, 110)):
-        assert np.isclose(column, 4 * n, atol=3).sum() > rows
+    # Down the front camera: reality, what was foreseen for that moment, frames of the new plan.
+    column = frames[40][:, 140].mean(axis=-1)
+    assert np.isclose(column, 4 * 40, atol=3).sum() > 2 * 250
+    assert np.isclose(column, 4 * 42, atol=3).sum() > 70
+
+
+def test_an_episode_comes_back_from_its_file(tmp_path):
+    log = made_up()
+    save_episode(log, tmp_path / "e.npz")
+    assert (tmp_path / "e.npz").stat().st_size < 2_000_000
+    back = load_episode(tmp_path / "e.npz")
+    assert (back.seed, back.success_s, back.offsets_s) == (log.seed, log.success_s, log.offsets_s)
+    assert (back.began_s, back.ended_s) == (log.began_s, log.ended_s)
+    assert (back.plans, back.commands) == (log.plans, log.commands)
+    for (stamp, gap), (wanted_stamp, wanted) in zip(back.gaps, log.gaps, strict=True):
+        assert stamp == wanted_stamp
+        assert gap == pytest.approx(wanted)
+    for name in ("joints", "arm", "targets", "paths"):
+        found, wanted = getattr(back, name), getattr(log, name)
+        assert [stamp for stamp, _ in found] == [stamp for stamp, _ in wanted]
+        np.testing.assert_allclose([x for _, x in found], [x for _, x in wanted], atol=1e-6)
+    for view in VIEWS:
+        assert [stamp for stamp, _ in back.images[view]] == [s for s, _ in log.images[view]]
+        for (_, image), (_, wanted) in zip(back.images[view], log.images[view], strict=True):
+            np.testing.assert_allclose(image.astype(int), wanted, atol=2)
+    for (stamp, rows), (wanted_stamp, wanted) in zip(back.decoded, log.decoded, strict=True):
+        assert stamp == wanted_stamp
+        for view in VIEWS:
+            np.testing.assert_allclose(rows[view].astype(int), wanted[view], atol=2)
+
+
+def test_an_empty_episode_comes_back_and_another_file_is_refused(tmp_path):
+    save_episode(EpisodeLog(3, images={view: [] for view in VIEWS}), tmp_path / "e.npz")
+    back = load_episode(tmp_path / "e.npz")
+    assert (back.seed, back.decoded, back.gaps) == (3, [], [])
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    for name in ("other.npz", "missing.npz"):
+        with pytest.raises(VilpError, match="no episode of a demo"):
+            load_episode(tmp_path / name)
 
 
 def test_nothing_recorded_draws_nothing(tmp_path):

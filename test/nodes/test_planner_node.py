@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from nav_msgs.msg import Path
 from ros_rig import Probe
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
+from visualization_msgs.msg import Marker, MarkerArray
 
 from vilp_ros.data.observe import seconds
 from vilp_ros.data.robot_state import RobotState
@@ -24,7 +26,14 @@ class FakePolicy:
     """Its plan tells what it was made from; `decode` waits until it is let go."""
 
     def __init__(self):
-        self.spec = SimpleNamespace(name="fake", views=VIEWS, plan_shape=SHAPE)
+        self.spec = SimpleNamespace(
+            name="fake",
+            views=VIEWS,
+            plan_shape=SHAPE,
+            row_period_s=0.1,
+            control_period_s=0.05,
+        )
+        self.moves = 0.0
         self.calls = []
         self.may_plan, self.may_decode = threading.Event(), threading.Event()
         self.may_plan.set()
@@ -38,9 +47,15 @@ class FakePolicy:
         self.calls.append((images.mean((1, 2, 3)), proprio, previous))
         return np.zeros(SHAPE[2], np.float32)
 
-    def plan(self, state, noise):
+    def imagine(self, state, noise, previous=None):
+        self.previous = previous
         assert self.may_plan.wait(60)
-        return np.full((SHAPE[0], SHAPE[2]), noise, np.float32)
+        return np.stack([np.full((SHAPE[0], SHAPE[2]), noise + 7 * i, np.float32) for i in (0, 1)])
+
+    def latents(self, plan):
+        """The number of the present frame, and the same plus `moves` in every future row."""
+        present = self.calls[-1][0][:, None] / 10
+        return np.stack([present + self.moves * (k > 0) for k in range(SHAPE[0])])
 
     def decode(self, plan):
         self.decoding.set()
@@ -51,13 +66,14 @@ class FakePolicy:
         return frames
 
     def ee_path(self, plan):
-        return np.tile([0.4, 0, 0.3, 1, 0, 0, 0], (SHAPE[0], 1)), np.full(SHAPE[0], 0.08)
+        x = 0.4 + plan[0, 0] / 100
+        return np.tile([x, 0, 0.3, 1, 0, 0, 0], (SHAPE[0], 1)), np.full(SHAPE[0], 0.08)
 
 
 @pytest.fixture
 def policy(monkeypatch):
     policy = FakePolicy()
-    monkeypatch.setattr(bundle, "load", lambda *_: policy)
+    monkeypatch.setattr(bundle, "load", lambda *_, **__: policy)
     return policy
 
 
@@ -161,6 +177,17 @@ def test_a_new_episode_changes_the_noise_and_forgets_the_past(probe, feed, plans
     assert previous is None or previous[0] == pytest.approx(proprio[0])
 
 
+def test_a_plan_may_start_from_the_one_before_in_the_same_episode(probe, feed, plans, policy):
+    plan_for(probe, feed, plans, 100.0)
+    assert policy.previous is None
+    plan_for(probe, feed, plans, 100.15)
+    assert policy.previous.elapsed_s == pytest.approx(0.15)
+    assert policy.previous.plan.shape == (SHAPE[0], SHAPE[2])
+    probe.call(Trigger, "planner/new_episode")
+    plan_for(probe, feed, plans, 100.20)
+    assert policy.previous is None
+
+
 def test_while_it_plans_only_the_newest_observation_waits(probe, feed, plans, policy, planner):
     plan_for(probe, feed, plans, 100.0)
     policy.may_plan.clear()
@@ -182,7 +209,8 @@ def test_decoding_never_delays_a_plan(probe, feed, plans, policy, planner):
     plan_for(probe, feed, plans, 100.0)
     policy.may_decode.clear()
     policy.decoding.clear()
-    probe.spin_until(planner._strip.get_subscription_count, "the subscription to strips")
+    strip = planner._preview._strip
+    probe.spin_until(strip.get_subscription_count, "the subscription to strips")
     stamp = 101.0
 
     def stuck():
@@ -208,6 +236,95 @@ def test_nothing_is_decoded_while_nobody_looks(probe, feed, plans, policy):
     for k in range(5):
         plan_for(probe, feed, plans, 100.0 + k)
     assert not policy.decoding.is_set()
+
+
+def watch(probe, planner, kind, topic, publisher):
+    """Messages of one of the preview's topics."""
+    found = probe.listen(kind, f"planner/{topic}")
+    probe.spin_until(publisher.get_subscription_count, f"the subscription to {topic}")
+    return found
+
+
+def test_every_plan_has_a_strip_of_its_own_stamp(probe, feed, plans, planner):
+    strips = watch(probe, planner, Image, "predicted_frames", planner._preview._strip)
+    stamps = [100.0 + 0.05 * k for k in range(20)]
+    for stamp in stamps:
+        feed.publish(stamp)
+        probe.spin_until(
+            lambda s=stamp: strips and seconds(strips[-1].header.stamp) == pytest.approx(s),
+            "its strip",
+        )
+    assert len(strips) == len(stamps)
+    assert float(probe.values("planner").get("strip_rate_hz", 0)) >= 0
+
+
+def test_rows_of_the_path_are_as_far_apart_as_those_of_the_plan(probe, feed, plans, planner):
+    paths = watch(probe, planner, Path, "plan_path", planner._preview._path)
+    plan_for(probe, feed, plans, 100.0)
+    probe.spin_until(lambda: paths, "a path")
+    stamps = [seconds(pose.header.stamp) for pose in paths[-1].poses]
+    assert stamps == pytest.approx([100.0 + 0.1 * k for k in range(SHAPE[0])])
+
+
+def test_all_imaginations_are_drawn_and_the_first_is_planned(probe, feed, plans, planner):
+    stacks = watch(probe, planner, Image, "imaginations", planner._preview._imaginations)
+    drawn = watch(probe, planner, MarkerArray, "plan_markers", planner._preview._markers)
+    assert to_array(plan_for(probe, feed, plans, 100.0)).max() == 0  # the first
+    probe.spin_until(lambda: stacks and drawn, "imaginations")
+    assert (stacks[-1].height, stacks[-1].width) == (2 * 2 * 96, 9 * 160)
+    lines = {(m.ns, m.id): m for m in drawn[-1].markers if m.type == Marker.LINE_STRIP}
+    assert set(lines) == {("path", 0), ("imagination", 1)}
+    assert lines["path", 0].points[0].x == pytest.approx(0.4)
+    assert lines["imagination", 1].points[0].x == pytest.approx(0.47)
+
+
+def remembered(probe, planner, stamp_s):
+    """Waits until the preview has taken the plan of a stamp; a newer one would replace it."""
+    kept = planner._preview._tracker._kept
+    probe.spin_until(lambda: kept and kept[-1].stamp_s == stamp_s, "the preview")
+
+
+def gap_after(probe, feed, plans, planner, gaps, start_s, grey):
+    """Gaps by name, when four periods after `start_s` the views have become `grey`."""
+    plan_for(probe, feed, plans, start_s)
+    remembered(probe, planner, start_s)
+    gaps.clear()
+    plan_for(probe, feed, plans, start_s + 0.2, grey=grey)
+    probe.spin_until(lambda: gaps, "a gap")
+    assert seconds(gaps[-1].header.stamp) == pytest.approx(start_s + 0.2)
+    return dict(zip(gaps[-1].name, gaps[-1].position))
+
+
+def test_the_gap_tells_what_became_of_a_plan(probe, feed, plans, policy, planner):
+    """Latents are a tenth of a view's grey value: half of the change is foreseen, then all."""
+    gaps = watch(probe, planner, JointState, "imagination_gap", planner._preview._gaps)
+    policy.moves = 1.0
+    found = gap_after(probe, feed, plans, planner, gaps, 100.0, grey=(30, 40))  # + 2 in both views
+    assert found["agentview.latent"] == pytest.approx(0.5, abs=0.01)
+    assert found["eye_in_hand.latent"] == pytest.approx(0.5, abs=0.01)
+    assert found["ahead_s"] == pytest.approx(0.2)
+    # decoded: 0 in the wrist view, the number of the row in the other; moved by 20 grey levels
+    assert found["agentview.pixels"] == pytest.approx((30 - 2) / 20, abs=0.01)
+    assert found["eye_in_hand.pixels"] == pytest.approx(40 / 20, abs=0.01)
+    probe.spin_until(
+        lambda: probe.values("planner").get("imagination_gap.agentview") == "0.5",
+        "the gap on diagnostics",
+    )
+    policy.moves = 2.0
+    found = gap_after(probe, feed, plans, planner, gaps, 200.0, grey=(30, 40))
+    assert found["agentview.latent"] == pytest.approx(0.0, abs=0.01)
+
+
+def test_a_new_episode_is_not_held_against_plans_of_the_old(probe, feed, plans, planner):
+    gaps = watch(probe, planner, JointState, "imagination_gap", planner._preview._gaps)
+    plan_for(probe, feed, plans, 100.0)
+    remembered(probe, planner, 100.0)
+    probe.call(Trigger, "planner/new_episode")
+    plan_for(probe, feed, plans, 100.2)
+    remembered(probe, planner, 100.2)
+    plan_for(probe, feed, plans, 100.4)
+    probe.spin_until(lambda: gaps, "a gap")
+    assert [seconds(gap.header.stamp) for gap in gaps] == [100.4]
 
 
 def test_an_error_of_the_policy_is_reported_and_the_next_plan_comes(probe, feed, plans, policy):

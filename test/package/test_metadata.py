@@ -26,6 +26,7 @@ ROSDEP = {
     "tensorboard": "python3-tensorboard-pip",
     "torch": "python3-pytorch-pip",
 }
+OPTIONAL = {"rerun", "rerun_cli"}  # of the extra `view`
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,8 @@ def imported(folder: str) -> set[str]:
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 names.add(node.module)
-    return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"vilp_ros"}
+    found = {name.split(".")[0] for name in names}
+    return found - set(sys.stdlib_module_names) - {"vilp_ros"} - OPTIONAL
 
 
 packages_distributions = functools.cache(metadata.packages_distributions)

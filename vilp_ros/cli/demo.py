@@ -10,8 +10,8 @@ DESCRIPTION = """\
 Starts the nodes of `vilp up` as separate processes on a private ROS domain, runs episodes on seeds
 that no training set holds, and measures from outside, on the topics. Prints a line an episode and a
 table, and writes runs/<time>/ (linked as runs/latest): summary.json, one mp4 an episode (cameras
-above, decoded plan below), strip.png (camera frames above the frames that were imagined for them)
-and the log of every node.
+above what had been imagined for that moment, and the newest plan), strip.png (the same as a
+picture), episode_*.npz (what was seen on the topics, for `vilp view`) and the log of every node.
 
   vilp demo
   vilp demo --episodes 10 --model ldp_lift_wide

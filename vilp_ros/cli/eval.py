@@ -7,13 +7,10 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from vilp_ros.evaluation.agents import PolicyRecipe
     from vilp_ros.policy.spec import BundleSpec
 
@@ -26,24 +23,35 @@ is done at any step. The same bundle and seed give the same episode.
   vilp eval --bundle models/ldp_lift_wide --episodes 100 --seed-start 700000 --json out.json
   vilp eval --bundle models/ldp_lift --controls none --workers 2
   vilp eval --bundle models/ldp_lift --controls blind,bc --control-bundles runs/lift_bc
+  vilp eval transfer --bundle models/ldp_lift           success under other colours, light, camera
 
 Controls: `expert` (script told where the object is), `blind` (the same script, told the mean pose),
 `ddim1` (one denoising step), `oracle` (inverse dynamics on recorded futures); trained bundles given
 with --control-bundles are named `bc`, `proprio` (no views) or by their own name.
 
-With a probe: where a policy loses, on held-out episodes.
+With a probe: where a policy loses. The first four read held-out episodes.
 
-  vilp eval reconstruction --bundle models/ldp_lift     PSNR overall and around the object
+  vilp eval reconstruction --bundle models/ldp_lift     PSNR and SSIM of the autoencoder
+  vilp eval video --bundle models/ldp_lift              imagined frames beside recorded ones
   vilp eval idm --bundle models/ldp_lift                action errors between recorded states
   vilp eval oracle --bundle models/ldp_lift             success with recorded futures for plans
+  vilp eval gap --bundle models/ldp_lift                does the imagination gap foretell failure?
+
+`video` holds the imagined frames, a copy of the present one and the autoencoder's bound (recorded
+future, encoded and decoded) against the recorded future: PSNR and SSIM on all pixels, on those that
+move and around the object; motion ratio (mean squared difference of consecutive frames, over that
+of the real ones; a planner that predicts the mean is under 1); and how far apart in time the views
+are, beside views taken from different imaginations. No FVD: its feature network (I3D or VideoMAE)
+cannot be had without a download. `gap` needs failures: --variation makes some.
 
 Probes and oracle read the episodes of --data, or record some with the scripted expert on seeds
 from 600000 on. JSON keys: `episodes successes wilson_95 mean_steps` (of successes) `seeds
-failed_seeds controls`; a control has the same keys as the bundle. The training set holds no seed
-from 600000 on."""
+failed_seeds controls`; a control, and a variation, has the same keys as the bundle. The training
+set holds no seed from 600000 on."""
 
-PROBES = ("reconstruction", "idm", "oracle")
-RECORDING_NOISE = {"reconstruction": 0.25, "idm": 0.25, "oracle": 0.0}
+HELD_OUT = ("reconstruction", "video", "idm")  # and the oracle, which runs on them
+PROBES = (*HELD_OUT, "oracle", "gap", "transfer")
+RECORDING_NOISE = {"reconstruction": 0.25, "video": 0.0, "idm": 0.25, "oracle": 0.0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--episodes",
         type=int,
         metavar="N",
-        help="how many (100; 20 for the probes reconstruction and idm)",
+        help=f"how many (100; 20 for {', '.join(HELD_OUT)})",
     )
     parser.add_argument(
         "--seed-start", type=int, metavar="SEED", default=700_000, help="first seed of rollouts"
@@ -69,6 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--data", type=Path, metavar="PATH", help="file of held-out episodes for probes and oracle"
+    )
+    parser.add_argument(
+        "--variation",
+        metavar="NAME",
+        default="none",
+        help="of the scene: another colour, light or camera; `transfer` runs all and names them",
     )
     parser.add_argument("--engine", choices=("torch", "openvino"), help="instead of the bundle's")
     parser.add_argument(
@@ -92,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     from vilp_ros.policy.spec import load_spec
 
     if args.episodes is None:
-        args.episodes = 20 if args.probe in ("reconstruction", "idm") else 100
+        args.episodes = 20 if args.probe in HELD_OUT else 100
     if args.episodes < 1 or args.workers < 1:
         raise VilpError("--episodes and --workers are at least 1")
     spec = load_spec(args.bundle)
@@ -104,11 +118,16 @@ def run(args: argparse.Namespace) -> int:
         "task": args.task,
         "engine": args.engine or spec.policy.engine,
         "steps": args.steps or spec.policy.sampler.planner_steps,
+        "variation": args.variation,
     }
     with tempfile.TemporaryDirectory() as folder:
         args.scratch = Path(folder)
-        if args.probe in ("reconstruction", "idm"):
+        if args.probe in HELD_OUT:
             _probe(args, policy, report)
+        elif args.probe == "gap":
+            _gap(args, policy, report)
+        elif args.probe == "transfer":
+            _transfer(args, policy, report)
         else:
             _rollouts(args, policy, spec, report)
     return 0
@@ -122,6 +141,7 @@ def _rollouts(
     from vilp_ros.evaluation.controls import ABOUT, Row, choose, make_row, name_bundles
     from vilp_ros.evaluation.rollout import rollout, summarise
     from vilp_ros.evaluation.statistics import proportion
+    from vilp_ros.evaluation.tables import plain_table
 
     seeds = range(args.seed_start, args.seed_start + args.episodes)
     bundles = name_bundles(args.control_bundles, args.task)
@@ -130,7 +150,7 @@ def _rollouts(
     else:
         names = ["policy", *choose(args.controls, spec, bundles)]
     columns = ("", "success", "steps", "what drives the arm")
-    table = _table(f"{args.bundle} on {args.task}", columns)
+    table = plain_table(f"{args.bundle} on {args.task}", columns)
     for name in names:
         if name == "policy":
             row = Row(name, ABOUT[name], policy, tuple(seeds))
@@ -138,7 +158,14 @@ def _rollouts(
             data = _held_out(args, "oracle") if name == "oracle" else Path()
             row = make_row(name, policy, seeds, bundles, data)
         began = time.monotonic()
-        results = rollout(row.recipe, args.task, row.seeds, workers=args.workers, label=name)
+        results = rollout(
+            row.recipe,
+            args.task,
+            row.seeds,
+            workers=args.workers,
+            label=name,
+            variation=args.variation,
+        )
         figures = summarise(results) | {"seconds": time.monotonic() - began}
         if name == names[0]:
             report |= figures | {"controls": {}}
@@ -165,20 +192,80 @@ def _probe(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any
     from rich.console import Console
 
     from vilp_ros.data.episodes import EpisodeFile
+    from vilp_ros.evaluation import tables
     from vilp_ros.evaluation.probes import idm_error, reconstruction
+    from vilp_ros.evaluation.video import video
 
+    probes = {"reconstruction": reconstruction, "video": video, "idm": idm_error}
+    printed = {
+        "reconstruction": tables.reconstruction_table,
+        "video": tables.video_table,
+        "idm": tables.idm_table,
+    }
     file = EpisodeFile(_held_out(args, args.probe))
     count = min(args.episodes, len(file))
     episodes = (file[i] for i in range(count))
-    probe = reconstruction if args.probe == "reconstruction" else idm_error
     report |= {
         "episodes": count,
         "data": str(args.data or "recorded"),
-        **probe(policy.load(), episodes),
+        **probes[args.probe](policy.load(), episodes),
     }
     _write(args.json, report)
-    tables = {"reconstruction": _reconstruction_table, "idm": _idm_table}
-    Console().print(tables[args.probe](report))
+    console = Console()
+    console.print(printed[args.probe](report))
+    if args.probe == "video":
+        console.print(tables.alignment_line(report))
+
+
+def _gap(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from vilp_ros.evaluation.foresight import GapRecipe, foretell
+    from vilp_ros.evaluation.rollout import rollout, summarise
+    from vilp_ros.evaluation.statistics import MIN_CLASS
+    from vilp_ros.evaluation.tables import gap_table
+
+    seeds = range(args.seed_start, args.seed_start + args.episodes)
+    results = rollout(
+        GapRecipe(policy), args.task, seeds, workers=args.workers, variation=args.variation
+    )
+    report |= summarise(results) | foretell(results, tuple(policy.views))
+    _write(args.json, report)
+    console = Console()
+    console.print(gap_table(report))
+    fewest = min(report["failures"], report["successes"])
+    if fewest < MIN_CLASS:
+        console.print(
+            f"only {fewest} episodes of one outcome: an AUROC says nothing with fewer than "
+            f"{MIN_CLASS}; run more episodes, or --variation"
+        )
+
+
+def _transfer(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from vilp_ros.evaluation.rollout import rollout, summarise
+    from vilp_ros.evaluation.statistics import proportion
+    from vilp_ros.evaluation.tables import plain_table
+    from vilp_ros.sim.scene import VARIATIONS
+
+    seeds = range(args.seed_start, args.seed_start + args.episodes)
+    table = plain_table(f"{args.bundle} on {args.task}", ("scene", "success", "steps"))
+    report["variations"] = {}
+    for name in VARIATIONS:
+        results = rollout(
+            policy, args.task, seeds, workers=args.workers, label=name, variation=name
+        )
+        figures = summarise(results)
+        report["variations"][name] = figures
+        _write(args.json, report)  # after every row: the next one may take minutes
+        steps = figures["mean_steps"]
+        table.add_row(
+            name,
+            proportion(figures["successes"], figures["episodes"]),
+            "" if steps is None else f"{steps:.1f}",
+        )
+    Console().print(table)
 
 
 def _held_out(args: argparse.Namespace, probe: str) -> Path:
@@ -195,43 +282,6 @@ def _held_out(args: argparse.Namespace, probe: str) -> Path:
     if found.task != args.task or not len(found):
         raise VilpError(f"{args.data} holds {len(found)} episodes of {found.task}, not {args.task}")
     return args.data
-
-
-def _table(title: str, columns: Sequence[str]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in columns:
-        table.add_column(column)
-    return table
-
-
-def _reconstruction_table(report: dict[str, Any]) -> Table:
-    table = _table(
-        f"reconstruction on {report['episodes']} held-out episodes of {report['task']}: PSNR in dB",
-        ("view", "drawn by", "all", "around object", "frames"),
-    )
-    for view, r in report.items():
-        if isinstance(r, dict):
-            for name, row in (("autoencoder", r), ("median image", r["median_image"])):
-                cells = (row["psnr_db"], row["psnr_object_db"])
-                shown = ("none" if cell is None else f"{cell:.1f}" for cell in cells)
-                table.add_row(view, name, *shown, f"{r['frames_with_object']}/{r['frames']}")
-    return table
-
-
-def _idm_table(report: dict[str, Any]) -> Table:
-    table = _table(
-        f"action error on {report['pairs']} held-out pairs of {report['task']}, p50 / p99",
-        ("actions from", "position mm", "rotation deg", "gripper right"),
-    )
-    for name, label in (("idm", "inverse dynamics"), ("next_pose", "next recorded pose")):
-        row = report[name]
-        errors = (row["position_mm"], row["rotation_deg"])
-        shown = (f"{e['p50']:.2f} / {e['p99']:.2f}" for e in errors)
-        table.add_row(label, *shown, f"{100 * row['gripper_accuracy']:.1f} %")
-    return table
 
 
 def _write(path: Path | None, report: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from types import ModuleType
 from vilp_ros import __version__
 from vilp_ros.errors import VilpError
 
-VERBS = ("demo", "up", "collect", "record", "train", "eval", "bench")
+VERBS = ("demo", "up", "collect", "record", "train", "eval", "bench", "view")
 
 EXAMPLES = """\
 examples:
@@ -29,6 +29,7 @@ examples:
   vilp train --config config/training/ldp_lift.yaml --out models/my_lift
   vilp eval --bundle models/ldp_lift --episodes 100 --json lift.json
   vilp bench --bundle models/ldp_lift
+  vilp view runs/latest
 
 `vilp VERB --help` says more. Files of a run land in runs/ below the current folder.
 Exit codes: 0 done, 1 the verb ran and failed, 2 wrong use, 130 interrupted.

@@ -15,7 +15,8 @@ from vilp_ros.sim.env import MAX_WIDTH, Observation, SimEnv
 from vilp_ros.sim.experts import make_expert
 
 if TYPE_CHECKING:
-    from vilp_ros.policy.policy import Policy
+    from vilp_ros.policy.policy import Policy, Previous
+    from vilp_ros.policy.spec import BundleSpec
 
 NOISE_STRIDE = 10_000_000  # more than there are seeds of episodes
 APPROACH_STEPS = 25  # control periods that an oracle spends on the way to where a recording begins
@@ -71,12 +72,23 @@ class PolicyAgent:
     def reset(self, seed: int) -> None:
         """New sampling noise."""
         self._noise = self._policy.noise(seed + NOISE_STRIDE * self._noise_seed)
+        self._before: Previous | None = None
 
     def act_chunk(self, obs: Observation, previous: Observation | None) -> np.ndarray:
         """The first actions of a new plan."""
+        return self._act(self._plan(obs, previous))
+
+    def _plan(self, obs: Observation, previous: Observation | None) -> np.ndarray:
+        from vilp_ros.policy.policy import Previous
+
         policy = self._policy
-        plan = policy.plan(encode(policy, obs, previous), self._noise)
-        return policy.act(plan, self._noise)[: policy.spec.n_action_steps]
+        plan = policy.plan(encode(policy, obs, previous), self._noise, self._before)
+        elapsed_s = policy.spec.n_action_steps * policy.spec.control_period_s
+        self._before = Previous(plan, elapsed_s)
+        return plan
+
+    def _act(self, plan: np.ndarray) -> np.ndarray:
+        return self._policy.act(plan, self._noise)[: self._policy.spec.n_action_steps]
 
 
 def encode(policy: Policy, obs: Observation, previous: Observation | None) -> np.ndarray:
@@ -177,7 +189,7 @@ class OracleRecipe:
 
 
 class OracleAgent:
-    """At step t the plan is the recorded states t, t + 1, ...; after its end the last one stays.
+    """At step t the plan is what was recorded from t on; after its end the last state stays.
 
     Success says that latents and inverse dynamics are good enough for a perfect planner. A
     recording may begin with the arm off its rest pose; the arm is sent there first.
@@ -210,14 +222,39 @@ class OracleAgent:
             self._approach -= 1
             return self._start[None]
         spec = self._policy.spec
-        rows = np.minimum(self._step + np.arange(spec.horizon + 1), len(self._states) - 1)
+        plan = recorded_plan(spec, self._states, self._step)
         self._step += spec.n_action_steps
-        return self._policy.act(self._states[rows], self._noise)[: spec.n_action_steps]
+        return self._policy.act(plan, self._noise)[: spec.n_action_steps]
 
 
 def recorded_seeds(episodes: EpisodeFile) -> list[int]:
     """Seed of every episode in a file, in its order."""
     return [episodes.read(i, views=()).seed for i in range(len(episodes))]
+
+
+def recorded_plan(spec: BundleSpec, states: np.ndarray, step: int) -> np.ndarray:
+    """The plan `(T + 1, C)` that a planner which knows the recording would make at `step`.
+
+    What the planner does not forecast stays in all rows as it is at the observation.
+
+    Args:
+        spec: of the bundle.
+        states: `(N, C)` of all observations of the episode.
+        step: control period of the observation; rows beyond the end repeat the last state.
+    """
+    ahead = spec.policy.frame_interval * np.arange(spec.horizon + 1)
+    plan = states[np.minimum(step + ahead, len(states) - 1)]
+    if not spec.layout.forecasts_proprio:
+        plan[:, spec.layout.forecast_dim :] = plan[0, spec.layout.forecast_dim :]
+    return plan
+
+
+def decode_states(policy: Policy, states: np.ndarray) -> np.ndarray:
+    """Frames `(N, V, H, W, 3)` of any number of states; compiled decoders take whole plans only."""
+    rows = policy.spec.plan_shape[0]
+    padded = np.concatenate([states, np.repeat(states[-1:], -len(states) % rows, axis=0)])
+    frames = [policy.decode(padded[i : i + rows]) for i in range(0, len(padded), rows)]
+    return np.concatenate(frames)[: len(states)]
 
 
 def encode_episode(policy: Policy, episode: Episode) -> np.ndarray:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,11 @@ from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.statistics import percentiles
 from vilp_ros.geometry import ee_proprio, quat_angle
 
+if TYPE_CHECKING:
+    from vilp_ros.policy.policy import Noise, Policy
+
 PARTS = ("encode", "plan", "idm", "total")
+DECODED_PARTS = ("decode", "total_decoded")
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Job:
         engine: `torch` or `openvino`.
         threads: threads of that engine.
         steps: DDIM step counts, one row each.
-        repeats: measured replans a row.
+        repeats: measured replans a row, and as many again with decoding.
         warmup: replans before the first measured one.
         device: as in `load_policy`.
         observations: .npz file with `images` (N, V, H, W, 3) uint8 and `proprio` (N, 10).
@@ -93,35 +97,52 @@ def measure(job: Job) -> list[dict[str, Any]]:
         )
         load_s = time.perf_counter() - began
         noise = policy.noise(0)
-        times = np.empty((job.warmup + job.repeats, len(PARTS)))
-        for i in range(len(times)):
-            k = i % len(images)
-            t0 = time.perf_counter()
-            state = policy.encode(images[k], proprio[k])
-            t1 = time.perf_counter()
-            plan = policy.plan(state, noise)
-            t2 = time.perf_counter()
-            policy.act(plan, noise)
-            t3 = time.perf_counter()
-            times[i] = t1 - t0, t2 - t1, t3 - t2, t3 - t0
-        times = times[job.warmup :]
+        inputs = list(zip(images, proprio, strict=True))
+        plain, decoded = (_times(policy, noise, inputs, job, decode=d) for d in (False, True))
         row: dict[str, Any] = {
             "engine": job.engine,
             "device": choose_device(job.device),
             "threads": job.threads,
             "steps": steps,
         }
-        row |= {f"{p}_ms": percentiles(times[:, i], 1e3) for i, p in enumerate(PARTS)}
-        row["plans_per_s"] = 1.0 / float(times[:, -1].mean())
+        row |= {f"{p}_ms": percentiles(plain[:, i], 1e3) for i, p in enumerate(PARTS)}
+        row["plans_per_s"] = 1.0 / float(plain[:, -1].mean())
+        for i, part in enumerate(DECODED_PARTS, -len(DECODED_PARTS)):
+            row[f"{part}_ms"] = percentiles(decoded[:, i], 1e3)
+        row["plans_per_s_decoded"] = 1.0 / float(decoded[:, -1].mean())
         row["load_s"] = load_s
         row["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         rows.append(row)
-        states = [policy.encode(*x) for x in zip(images, proprio, strict=True)]
+        states = [policy.encode(*x) for x in inputs]
         actions[f"actions_{steps}"] = np.stack(
             [policy.act(policy.plan(state, noise), noise) for state in states]
         )
     np.savez(job.actions, **actions)
     return rows
+
+
+def _times(
+    policy: Policy,
+    noise: Noise,
+    inputs: Sequence[tuple[np.ndarray, np.ndarray]],
+    job: Job,
+    decode: bool,
+) -> np.ndarray:
+    """Seconds of every measured replan, a column a part, the whole last."""
+    times = []
+    for i in range(job.warmup + job.repeats):
+        clock = [time.perf_counter()]
+        state = policy.encode(*inputs[i % len(inputs)])
+        clock.append(time.perf_counter())
+        plan = policy.plan(state, noise)
+        clock.append(time.perf_counter())
+        policy.act(plan, noise)
+        clock.append(time.perf_counter())
+        if decode:
+            policy.decode(plan)
+            clock.append(time.perf_counter())
+        times.append([*np.diff(clock), clock[-1] - clock[0]])
+    return np.array(times[job.warmup :])
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
@@ -169,9 +190,11 @@ def bench(
     """The whole table.
 
     Returns:
-        `{bundle, machine, rows}`; a row has p50/p99 of every part in ms, plans a second, seconds to
-        load, peak memory, and for engines other than torch the largest difference of the actions
-        against torch at equal steps, noise and observations.
+        `{bundle, machine, rows}`; a row has p50/p99 of every part in ms, plans a second (the same
+        with every frame of each plan decoded: `decode_ms`, `total_decoded_ms`,
+        `plans_per_s_decoded`, timed apart), seconds to load, peak memory, and for engines other
+        than torch the largest difference of the actions against torch at equal steps, noise and
+        observations.
 
     Raises:
         VilpError: unknown engine, or a process failed; its last lines are in the message.

@@ -15,7 +15,8 @@ import imageio_ffmpeg
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-COLUMN, GAP, MARGIN = 464, 8, 12  # pixels
+COLUMN, GAP, MARGIN, HEADING = 464, 8, 12, 48  # pixels
+SHOWN = 3  # frames of a plan
 INK, FAINT, PAPER = (236, 238, 240), (150, 156, 164), (22, 24, 28)
 REAL, IMAGINED, SUCCESS = (94, 176, 255), (255, 176, 64), (96, 208, 120)
 VIEW_TITLES = {"agentview": "front camera", "eye_in_hand": "wrist camera"}
@@ -34,8 +35,22 @@ class Plan:
     frames: Mapping[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """What had been imagined for the moment that is shown.
+
+    Attributes:
+        ahead_s: how long before.
+        frames: per view `(H, W, 3)` uint8.
+    """
+
+    ahead_s: float
+    frames: Mapping[str, np.ndarray]
+
+
 def video_frame(
     real: Mapping[str, np.ndarray],
+    foreseen: Foreseen | None,
     plan: Plan | None,
     *,
     title: str,
@@ -43,11 +58,12 @@ def video_frame(
     notes: str = "",
     success: bool = False,
 ) -> np.ndarray:
-    """One frame of an episode's video: the cameras above, the decoded plan below each of them.
+    """One frame of an episode's video: cameras, below them what was imagined for the same moment.
 
     Args:
         real: per view `(H, W, 3)` uint8, what the camera saw.
-        plan: newest decoded plan at that time; None leaves its place empty.
+        foreseen: what an earlier plan expected it to see; None leaves its place empty.
+        plan: newest decoded plan at that time; `SHOWN` of its frames are drawn, the last included.
         title: what the video shows.
         time_s: seconds since the episode began.
         notes: last line, e.g. plan rate and ages.
@@ -58,39 +74,49 @@ def video_frame(
     """
     height, width = next(iter(real.values())).shape[:2]
     big = (COLUMN, COLUMN * height // width)
-    small = ((COLUMN - GAP) // 2, (COLUMN - GAP) // 2 * height // width)
-    rows = (len(plan.offsets_s) + 1) // 2 if plan else 2
-    top = 84
-    below = top + big[1] + 62
-    canvas = Image.new(
-        "RGB",
-        _even(2 * MARGIN + len(real) * (COLUMN + GAP) - GAP, below + rows * (small[1] + GAP) + 34),
-        PAPER,
-    )
+    wide = (COLUMN - (SHOWN - 1) * GAP) // SHOWN
+    small = (wide, wide * height // width)
+    tops = [84, 84 + big[1] + HEADING, 84 + 2 * (big[1] + HEADING)]
+    size = _even(2 * MARGIN + len(real) * (COLUMN + GAP) - GAP, tops[2] + small[1] + 40)
+    canvas = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(canvas)
     right = canvas.width - MARGIN
     draw.text((MARGIN, 10), title, INK, _font(22))
     draw.text((right, 10), f"{time_s:5.2f} s", INK, _font(22), anchor="ra")
     if success:
-        draw.text((right - 110, 10), "SUCCESS", SUCCESS, _font(22), anchor="ra")
-    draw.text((MARGIN, 48), "REALITY", REAL, _font(17))
-    draw.text((MARGIN + 96, 48), "what the cameras see now", FAINT, _font(17))
-    draw.text((MARGIN, below - 34), "PLAN", IMAGINED, _font(17))
-    heading = "what the policy expects to see next, decoded from its latent plan"
-    draw.text((MARGIN + 96, below - 34), heading, FAINT, _font(17))
+        draw.text((right, 46), "SUCCESS", SUCCESS, _font(22), anchor="ra")
+    before = f"{foreseen.ahead_s:.2g} s" if foreseen else "a moment"
+    headings = (
+        ("REALITY", REAL, "what the cameras see now"),
+        ("IMAGINED", IMAGINED, f"what the policy, {before} ago, expected them to see now"),
+        ("PLAN", IMAGINED, "what it expects them to see next"),
+    )
+    for top, (name, colour, about) in zip(tops, headings, strict=True):
+        draw.text((MARGIN, top - 34), name, colour, _font(17))
+        draw.text((MARGIN + 104, top - 34), about, FAINT, _font(17))
     for column, (view, image) in enumerate(real.items()):
         x = MARGIN + column * (COLUMN + GAP)
-        _tile(canvas, image, (x, top), big, SUCCESS if success else REAL)
-        _label(draw, (x + 10, top + 8), VIEW_TITLES.get(view, view), 15)
-        imagined = zip(plan.offsets_s, plan.frames[view], strict=True) if plan else ()
-        for i, (offset, frame) in enumerate(imagined):
-            at = (x + (i % 2) * (small[0] + GAP), below + (i // 2) * (small[1] + GAP))
+        _tile(canvas, image, (x, tops[0]), big, SUCCESS if success else REAL)
+        _label(draw, (x + 10, tops[0] + 8), VIEW_TITLES.get(view, view), 15)
+        if foreseen is not None:
+            _tile(canvas, foreseen.frames[view], (x, tops[1]), big, IMAGINED)
+        for i, (offset, frame) in enumerate(_spread(plan, view) if plan else ()):
+            at = (x + i * (small[0] + GAP), tops[2])
             _tile(canvas, frame, at, small, IMAGINED)
             _label(draw, (at[0] + 8, at[1] + 6), f"in {offset:.2g} s", 14)
-    if plan is None:
-        draw.text((canvas.width // 2, below + 60), "no plan yet", FAINT, _font(17), anchor="ma")
+    for top, missing in ((tops[1], foreseen is None), (tops[2], plan is None)):
+        if missing:
+            draw.text((canvas.width // 2, top + 20), "nothing yet", FAINT, _font(17), anchor="ma")
     draw.text((MARGIN, canvas.height - 28), notes, FAINT, _font(16))
     return np.asarray(canvas)
+
+
+def _spread(plan: Plan, view: str) -> list[tuple[float, np.ndarray]]:
+    """At most `SHOWN` frames spread over a plan, with how far ahead they are; the last included."""
+    frames = len(plan.offsets_s)
+    shown = min(SHOWN, frames)
+    chosen = [frames * (i + 1) // shown - 1 for i in range(shown)]
+    return [(plan.offsets_s[k], plan.frames[view][k]) for k in chosen]
 
 
 @dataclass(frozen=True)

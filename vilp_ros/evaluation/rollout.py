@@ -61,22 +61,24 @@ class EpisodeResult:
         seed: seed that placed the objects.
         success: whether the task was done at any step.
         steps: control periods until success, or until the episode ran out.
+        notes: what the agent wrote down on the way; None of most agents.
     """
 
     seed: int
     success: bool
     steps: int
+    notes: Any = None
 
 
-def make_env(recipe: Recipe, task: str) -> SimEnv:
+def make_env(recipe: Recipe, task: str, variation: str = "none") -> SimEnv:
     """The simulator with the views that the agent needs."""
     views = recipe.views
     if not views:
-        return SimEnv(task, views=())
+        return SimEnv(task, views=(), variation=variation)
     sizes = set(views.values())
     if len(sizes) > 1:
         raise ValueError(f"the simulator renders all views at one size; found {views}")
-    return SimEnv(task, views=tuple(views), size=sizes.pop())
+    return SimEnv(task, views=tuple(views), size=sizes.pop(), variation=variation)
 
 
 def run_episode(env: SimEnv, agent: Agent, seed: int) -> EpisodeResult:
@@ -93,12 +95,18 @@ def run_episode(env: SimEnv, agent: Agent, seed: int) -> EpisodeResult:
                 obs, previous = env.step(action), obs
             steps += 1
             if env.success():
-                return EpisodeResult(seed, True, steps)
-    return EpisodeResult(seed, False, steps)
+                return EpisodeResult(seed, True, steps, getattr(agent, "notes", None))
+    return EpisodeResult(seed, False, steps, getattr(agent, "notes", None))
 
 
 def rollout(
-    recipe: Recipe, task: str, seeds: Sequence[int], *, workers: int = 1, label: str = "rollout"
+    recipe: Recipe,
+    task: str,
+    seeds: Sequence[int],
+    *,
+    workers: int = 1,
+    label: str = "rollout",
+    variation: str = "none",
 ) -> list[EpisodeResult]:
     """Runs an episode for every seed and shows the running success count.
 
@@ -108,13 +116,14 @@ def rollout(
         seeds: one episode each; a result depends on its seed and the recipe alone.
         workers: processes; 1 runs in this one.
         label: what to call the row.
+        variation: how the scene looks, one of `vilp_ros.sim.scene.VARIATIONS`.
 
     Returns:
         Results in the order of `seeds`.
     """
     done: dict[int, EpisodeResult] = {}
     with tqdm(total=len(seeds), desc=label, unit="ep", dynamic_ncols=True) as bar:
-        for result in _results(recipe, task, seeds, workers):
+        for result in _results((recipe, task, variation), seeds, workers):
             done[result.seed] = result
             successes = sum(r.success for r in done.values())
             bar.set_postfix_str(f"{successes}/{len(done)} succeeded", refresh=False)
@@ -136,12 +145,13 @@ def summarise(results: Sequence[EpisodeResult]) -> dict[str, Any]:
     }
 
 
-def _results(
-    recipe: Recipe, task: str, seeds: Sequence[int], workers: int
-) -> Iterator[EpisodeResult]:
+Stage = tuple[Recipe, str, str]
+
+
+def _results(stage: Stage, seeds: Sequence[int], workers: int) -> Iterator[EpisodeResult]:
     if workers == 1 or len(seeds) == 1:
-        with closing(make_env(recipe, task)) as env:
-            agent = recipe.build(env)
+        with closing(make_env(*stage)) as env:
+            agent = stage[0].build(env)
             for seed in seeds:
                 yield run_episode(env, agent, seed)
         return
@@ -153,17 +163,17 @@ def _results(
         initargs=(signal.SIGINT, signal.SIG_DFL),  # Ctrl-C ends a worker without a traceback
     )
     try:
-        for future in as_completed([pool.submit(_in_worker, recipe, task, s) for s in seeds]):
+        for future in as_completed([pool.submit(_in_worker, stage, seed) for seed in seeds]):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 @cache
-def _stage(recipe: Recipe, task: str) -> tuple[SimEnv, Agent]:
-    env = make_env(recipe, task)
-    return env, recipe.build(env)
+def _built(stage: Stage) -> tuple[SimEnv, Agent]:
+    env = make_env(*stage)
+    return env, stage[0].build(env)
 
 
-def _in_worker(recipe: Recipe, task: str, seed: int) -> EpisodeResult:
-    return run_episode(*_stage(recipe, task), seed)
+def _in_worker(stage: Stage, seed: int) -> EpisodeResult:
+    return run_episode(*_built(stage), seed)

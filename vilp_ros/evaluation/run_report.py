@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from vilp_ros.evaluation.figures import Pair, Plan, strip, video_frame, write_png, write_video
+from vilp_ros.evaluation.figures import (
+    Foreseen,
+    Pair,
+    Plan,
+    strip,
+    video_frame,
+    write_png,
+    write_video,
+)
 from vilp_ros.evaluation.statistics import percentiles, proportion, wilson
 
 FPS = 20.0
@@ -31,11 +39,17 @@ class EpisodeLog:
         ended_s: when the episode was declared over.
         success_s: when the task was first reported done; None: never.
         images: per view `(stamp, (H, W, 3) uint8)`, in order of arrival.
-        decoded: `(stamp of the observation, frames)` per decoded plan.
+        decoded: `(stamp of the observation, frames)` per decoded plan; of each view as many as
+            `offsets_s`.
         offsets_s: seconds from the observation to each frame in `decoded`.
+        gaps: `(stamp, imagination gap by name)`, see `vilp_ros.evaluation.gap`.
+        joints: `(stamp, rad)`, of the arm.
+        arm: `(stamp, xyz in metres)`, where the grip site was.
+        paths: `(stamp of the observation, (T + 1, 3) metres)`, where it was planned to go.
         plans: `(stamp of the observation, published at)` per plan.
         commands: `(stamp of the image it came from, sent at)` per command.
         targets: `(stamp, xyz in metres)` per pose command.
+        strips: decoded plans that came.
         real_time_factor: as the simulator reported it, one per report.
         holds: times the watchdog made the arm hold.
         failure: why the episode was cut off; None: it ran to its end.
@@ -48,9 +62,14 @@ class EpisodeLog:
     images: dict[str, list[tuple[float, np.ndarray]]] = field(default_factory=dict)
     decoded: list[tuple[float, dict[str, np.ndarray]]] = field(default_factory=list)
     offsets_s: tuple[float, ...] = ()
+    gaps: list[tuple[float, dict[str, float]]] = field(default_factory=list)
+    joints: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    arm: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    paths: list[tuple[float, np.ndarray]] = field(default_factory=list)
     plans: list[tuple[float, float]] = field(default_factory=list)
     commands: list[tuple[float, float]] = field(default_factory=list)
     targets: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    strips: int = 0
     real_time_factor: list[float] = field(default_factory=list)
     holds: int = 0
     failure: str | None = None
@@ -84,9 +103,16 @@ def figures(logs: Sequence[EpisodeLog]) -> dict[str, Any]:
     """The figures of one or more episodes, ready for JSON."""
     duration = sum(log.duration_s for log in logs)
     plans = sum(len(log.plans) for log in logs)
+    strips = sum(log.strips for log in logs)
     factors = [f for log in logs for f in log.real_time_factor]
+    gaps: dict[str, list[float]] = {}
+    for _, values in (gap for log in logs for gap in log.gaps):
+        for name, value in values.items():
+            gaps.setdefault(name, []).append(value)
     return {
         "plan_rate_hz": plans / duration if duration else 0.0,
+        "strip_rate_hz": strips / duration if duration else 0.0,
+        "imagination_gap": {name: float(np.mean(found)) for name, found in gaps.items()},
         "plan_age_ms": percentiles((a for log in logs for a in log.ages()["plan"]), 1e3),
         "command_age_ms": percentiles((a for log in logs for a in log.ages()["command"]), 1e3),
         "replans": plans,
@@ -155,10 +181,12 @@ def table(report: dict[str, Any]) -> Table:
     for name, value in (
         ("success", proportion(report["successes"], report["episodes"])),
         ("plan rate", f"{report['plan_rate_hz']:.1f} Hz"),
+        ("strip rate", f"{report['strip_rate_hz']:.1f} Hz"),
         ("plan age p50 / p99", _pair(report["plan_age_ms"])),
         ("command age p50 / p99", _pair(report["command_age_ms"])),
         ("replans", str(report["replans"])),
         ("simulator real-time factor", "unknown" if factor is None else f"{factor:.2f}"),
+        ("imagination gap", _gap(report["imagination_gap"])),
         ("watchdog holds", str(report["holds"])),
         ("largest command step", step),
     ):
@@ -167,7 +195,7 @@ def table(report: dict[str, Any]) -> Table:
 
 
 def save_video(log: EpisodeLog, path: Path, title: str) -> None:
-    """Writes the episode as mp4 in real time: cameras above, the plan made from them below."""
+    """Writes the episode as mp4 in real time: cameras above what was imagined for that moment."""
     write_video(path, _video_frames(log, title), FPS)
 
 
@@ -205,6 +233,7 @@ def _video_frames(log: EpisodeLog, title: str) -> Iterator[np.ndarray]:
         return
     stamps = {view: [s for s, _ in frames] for view, frames in log.images.items()}
     planned = [s for s, _ in log.decoded]
+    due = [s + log.offsets_s[-1] for s in planned] if log.offsets_s else []
     began = max(log.began_s, *(s[0] for s in stamps.values()))
     for n in range(int((log.ended_s - began) * FPS)):
         now = began + n / FPS
@@ -214,12 +243,24 @@ def _video_frames(log: EpisodeLog, title: str) -> Iterator[np.ndarray]:
         plan = Plan(log.offsets_s, log.decoded[newest][1]) if newest >= 0 else None
         yield video_frame(
             {view: log.images[view][i][1] for view, i in at.items()},
+            _foreseen(log, due, seen),
             plan,
             title=title,
             time_s=now - log.began_s,
             notes=_notes(log, now),
             success=log.success_s is not None and now >= log.success_s,
         )
+
+
+def _foreseen(log: EpisodeLog, due: Sequence[float], seen: float) -> Foreseen | None:
+    """The last frame of the plan that imagined the image of stamp `seen`."""
+    if not due:
+        return None
+    nearest = int(np.abs(np.subtract(due, seen)).argmin())
+    if abs(due[nearest] - seen) > 1.0 / FPS:
+        return None
+    frames = {view: rows[-1] for view, rows in log.decoded[nearest][1].items()}
+    return Foreseen(log.offsets_s[-1], frames)
 
 
 def _notes(log: EpisodeLog, now: float) -> str:
@@ -232,6 +273,11 @@ def _notes(log: EpisodeLog, now: float) -> str:
         stamp, at = log.commands[sent - 1]
         parts.append(f"arm follows an image {1e3 * (at - stamp):.0f} ms old")
     return "    ".join(parts)
+
+
+def _gap(means: dict[str, float]) -> str:
+    latent = {name.removesuffix(".latent"): x for name, x in means.items() if "latent" in name}
+    return ", ".join(f"{view} {mean:.2f}" for view, mean in latent.items()) or "none"
 
 
 def _ms(value: float | None) -> str:

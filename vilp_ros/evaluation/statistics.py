@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 Z_95 = 1.959963984540054  # 97.5 % point of the standard normal
+MIN_CLASS = 5
 
 
 def wilson(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
@@ -60,3 +61,43 @@ def proportion(successes: int, n: int) -> str:
 def _short(p: float) -> str:
     text = f"{p:.2f}"
     return text[1:] if text.startswith("0") else text
+
+
+def auroc(scores: np.ndarray, positive: np.ndarray) -> float | None:
+    """Chance that a positive scores higher than a negative, ties counting half; .5 is guessing.
+
+    Args:
+        scores: `(N,)`.
+        positive: `(N,)` bool.
+
+    Returns:
+        Area under the receiver operating characteristic; None where one class is empty.
+    """
+    high, low = scores[positive], scores[~positive]
+    if not len(high) or not len(low):
+        return None
+    apart = np.sign(high[:, None] - low[None, :])
+    return float((1.0 + apart.mean()) / 2)
+
+
+def auroc_interval(
+    scores: np.ndarray, positive: np.ndarray, draws: int = 2000, seed: int = 0
+) -> tuple[float, float] | None:
+    """95 % percentile bootstrap interval of `auroc`.
+
+    Positives and negatives are drawn apart, so that every draw has both.
+
+    Returns:
+        (low, high); None with fewer than `MIN_CLASS` of a class: drawing the same few again and
+        again would pretend to know what they cannot tell.
+    """
+    high, low = scores[positive], scores[~positive]
+    if min(len(high), len(low)) < MIN_CLASS:
+        return None
+    rng = np.random.default_rng(seed)
+    apart = np.sign(high[:, None] - low[None, :])
+    rows = rng.integers(len(high), size=(draws, len(high)))
+    columns = rng.integers(len(low), size=(draws, len(low)))
+    areas = [(1 + apart[np.ix_(r, c)].mean()) / 2 for r, c in zip(rows, columns, strict=True)]
+    low_end, high_end = np.percentile(areas, [2.5, 97.5])
+    return float(low_end), float(high_end)

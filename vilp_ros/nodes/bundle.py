@@ -12,13 +12,16 @@ from vilp_ros.policy.bundle import load_policy, load_spec
 from vilp_ros.policy.policy import Policy
 
 
-def load(settings: SimpleNamespace, contract: Contract, steps: int | None = None) -> Policy:
+def load(
+    settings: SimpleNamespace, contract: Contract, steps: int | None = None, samples: int = 1
+) -> Policy:
     """Policy of `settings.model`, checked against the contract before any weight is read.
 
     Args:
         settings: Parameters `model device engine threads`.
         contract: Of the robot.
         steps: Denoising steps; None for the bundle's.
+        samples: Imaginations per plan.
 
     Raises:
         VilpError: The bundle is missing, made for another robot, or cannot run as asked.
@@ -32,4 +35,5 @@ def load(settings: SimpleNamespace, contract: Contract, steps: int | None = None
         engine=settings.engine or None,
         threads=settings.threads,
         steps=steps,
+        samples=samples,
     )

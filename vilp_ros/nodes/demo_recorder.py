@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Path
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
@@ -19,12 +20,12 @@ from rclpy.client import Client
 from rclpy.executors import TimeoutException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from vilp_ros.contract import Contract
-from vilp_ros.data.observe import seconds
+from vilp_ros.data.observe import from_pose, joints_by_name, seconds
 from vilp_ros.evaluation.run_report import EpisodeLog
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR
@@ -39,9 +40,7 @@ START_TIMEOUT_S = 120.0
 SERVICE_TIMEOUT_S = 30.0
 STALL_S = 5.0
 AFTER_SUCCESS_S = 1.0
-SHOWN_FRAMES = 4
-PREVIEW_RATE_HZ = 5.0
-"""Decoding a plan costs ten times what making it does; a video needs no more than this."""
+MAX_SHOWN = 5
 
 
 class PipelineError(Exception):
@@ -74,6 +73,7 @@ class DemoRecorder(Node):
     Args:
         contract: of the robot.
         views: the bundle's views, in its order: the rows of a decoded strip.
+        row_period_s: seconds between two columns of a strip.
         dead: tells of a process that ended, as (node, why); None while all live.
         stop: set by a signal; every wait then raises KeyboardInterrupt.
     """
@@ -82,11 +82,13 @@ class DemoRecorder(Node):
         self,
         contract: Contract,
         views: Sequence[str],
+        row_period_s: float,
         dead: Callable[[], tuple[str, str] | None],
         stop: threading.Event,
     ) -> None:
         super().__init__("demo")
         self._contract, self._views, self._dead, self._stop = contract, tuple(views), dead, stop
+        self._row_period_s = row_period_s
         self._log: EpisodeLog | None = None
         self._status: Status | None = None
         self._heard: dict[str, float] = {}
@@ -95,7 +97,6 @@ class DemoRecorder(Node):
         self._subscribe()
         self._reset = self.create_client(Trigger, "sim/reset")
         self._seed = self.create_client(SetParameters, "sim/set_parameters")
-        self._preview = self.create_client(SetParameters, "planner/set_parameters")
         self._new_episode = self.create_client(Trigger, "planner/new_episode")
         self._enable = self.create_client(SetBool, "controller/enable")
 
@@ -108,6 +109,13 @@ class DemoRecorder(Node):
         self.create_subscription(Image, "planner/predicted_frames", self._on_strip, qos.LATEST)
         self.create_subscription(Image, "planner/plan", self._on_plan, EVERY)
         self.create_subscription(Header, "controller/command_source", self._on_source, EVERY)
+        self.create_subscription(JointState, "planner/imagination_gap", self._on_gap, EVERY)
+        self.create_subscription(Path, "planner/plan_path", self._on_path, EVERY)
+        proprio = self._contract.proprio
+        self.create_subscription(
+            JointState, proprio.joint_state_topic, self._on_joints, qos.STATE_IN
+        )
+        self.create_subscription(PoseStamped, proprio.ee_pose_topic, self._on_arm, qos.STATE_IN)
         if self._contract.action.kind == "ee_pose":
             topic = self._contract.action.pose_topic
             self.create_subscription(PoseStamped, topic, self._on_target, EVERY)
@@ -134,8 +142,6 @@ class DemoRecorder(Node):
             say(node)
             left = max(deadline - time.monotonic(), 0.1)
             self._wait(condition, left, node, f"not up within {START_TIMEOUT_S:.0f} s")
-        rate = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=PREVIEW_RATE_HZ)
-        self._set(self._preview, "planner", "preview_rate_hz", rate)
 
     def run_episode(self, log: EpisodeLog, limit_s: float) -> None:
         """Resets to `log.seed`, enables the controller, records until success or time out.
@@ -260,12 +266,14 @@ class DemoRecorder(Node):
         if log is None or seconds(message.header.stamp) < log.began_s:
             return
         view = self._contract.views[self._views[0]]
+        log.strips += 1
         rows, columns = message.height // view.height, message.width // view.width
         grid = to_array(message).reshape(rows, view.height, columns, view.width, 3)
-        shown = np.unique(np.linspace(0, columns - 1, SHOWN_FRAMES + 1).round().astype(int))
-        shown = shown[1:] if columns > 1 else shown
-        log.offsets_s = tuple(float(k) * self._contract.control_period_s for k in shown)
-        frames = grid.transpose(0, 2, 1, 3, 4)[:, shown]
+        future = np.arange(1, columns) if columns > 1 else np.zeros(1, int)
+        if len(future) > MAX_SHOWN:
+            future = future[::-2][::-1]  # every other one, and the last
+        log.offsets_s = tuple(float(k) * self._row_period_s for k in future)
+        frames = grid.transpose(0, 2, 1, 3, 4)[:, future]
         log.decoded.append(
             (seconds(message.header.stamp), dict(zip(self._views, frames, strict=True)))
         )
@@ -286,6 +294,29 @@ class DemoRecorder(Node):
         if self._log is not None and stamp >= self._log.began_s:  # not one left from the last one
             p = message.pose.position
             self._log.targets.append((stamp, np.array([p.x, p.y, p.z])))
+
+    def _on_gap(self, message: JointState) -> None:
+        if self._log is not None:
+            named = zip(message.name, message.position, strict=True)
+            values = {name: value for name, value in named if np.isfinite(value)}
+            self._log.gaps.append((seconds(message.header.stamp), values))
+
+    def _on_path(self, message: Path) -> None:
+        log = self._log
+        if log is not None and seconds(message.header.stamp) >= log.began_s:
+            points = [from_pose(pose.pose)[:3] for pose in message.poses]
+            log.paths.append((seconds(message.header.stamp), np.array(points)))
+
+    def _on_joints(self, message: JointState) -> None:
+        if self._log is not None:
+            names = self._contract.proprio.joint_names
+            angles = joints_by_name(message, message.position, names)
+            self._log.joints.append((seconds(message.header.stamp), angles))
+
+    def _on_arm(self, message: PoseStamped) -> None:
+        if self._log is not None:
+            where = (seconds(message.header.stamp), from_pose(message.pose)[:3])
+            self._log.arm.append(where)
 
     def _on_status(self, message: DiagnosticStatus) -> None:
         self._heard["status"] = time.monotonic()

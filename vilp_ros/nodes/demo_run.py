@@ -24,6 +24,7 @@ from rich.status import Status
 from vilp_ros.contract import Contract
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.bench import machine
+from vilp_ros.evaluation.run_file import save_episode
 from vilp_ros.evaluation.run_report import (
     EpisodeLog,
     episode_line,
@@ -176,7 +177,8 @@ def _with_recorder(
     }
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
-    recorder = DemoRecorder(contract, spec["views"], lambda: folder.death, stop)
+    row_period_s = spec["control_period_s"] * spec["policy"].get("frame_interval", 1)
+    recorder = DemoRecorder(contract, spec["views"], row_period_s, lambda: folder.death, stop)
     executor.add_node(recorder)
     try:
         _run_episodes(settings, console, folder, recorder, facts, began_s)
@@ -209,6 +211,7 @@ def _run_episodes(
                 logs.append(log)
                 _say(console, episode_line(log, index), markup=True)
                 line.update(f"writing the video of episode {index + 1}")
+                save_episode(log, folder.path / f"episode_{index + 1:02}.npz")
                 _write_pictures(folder.path, logs, facts["task"])
                 _write_summary(settings, folder.path, summary(logs, **facts))
         except PipelineError as error:

@@ -135,3 +135,21 @@ def to_markers(poses: Array, widths: Array, stamp: Time, frame_id: str) -> Marke
         bar.scale.x, bar.scale.y, bar.scale.z = 0.006, max(float(width), 0.002), 0.006
         markers.append(bar)
     return MarkerArray(markers=markers)
+
+
+def to_imagination(poses: Array, number: int, stamp: Time, frame_id: str) -> Marker:
+    """Where the grip site would go in an imagination that is not executed: a pale line.
+
+    Args:
+        poses: (T, 7) in `frame_id`.
+        number: Of the imagination; each has its own.
+        stamp: Of the observation.
+        frame_id: Robot base frame.
+    """
+    header = Header(stamp=stamp, frame_id=frame_id)
+    line = Marker(header=header, ns="imagination", id=number, type=Marker.LINE_STRIP)
+    line.scale.x = 0.002
+    line.pose.orientation.w = 1.0
+    line.color = ColorRGBA(r=0.6, g=0.7, b=1.0, a=0.6)
+    line.points = [to_pose(pose).position for pose in poses]
+    return line

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 import traceback
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from nav_msgs.msg import Path
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
-from visualization_msgs.msg import MarkerArray
 
 from vilp_ros.contract import Contract
 from vilp_ros.control.age import AgeTracker
@@ -25,12 +23,16 @@ from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.freshness import Freshness
 from vilp_ros.nodes.images import ImageError, to_array, to_message
 from vilp_ros.nodes.lifecycle import ManagedNode
-from vilp_ros.nodes.messages import to_markers, to_path, to_stamp, unpack_state
+from vilp_ros.nodes.messages import to_stamp, unpack_state
 from vilp_ros.nodes.parameters import PLANNER
+from vilp_ros.nodes.preview import Planned, Preview
 from vilp_ros.nodes.process import run
 from vilp_ros.nodes.slot import Worker
 
-PREVIEW_NICE = 10
+if TYPE_CHECKING:
+    from vilp_ros.policy.policy import Previous
+
+PREVIEW_NICE = 5  # at 10 a busy machine starves it: strips then come at a fraction of the plans
 
 
 class Observation(NamedTuple):
@@ -46,13 +48,14 @@ class PlannerNode(ManagedNode):
     """Plans from the newest observation in its own thread; shows the plan from another one.
 
     Publishes `~/plan` (32FC<channels>, rows x tokens) with the stamp of the observation. What is
-    only for the eye (`~/predicted_frames`, `~/plan_path`, `~/plan_markers`) is made while somebody
-    subscribes, in a thread of lower priority that takes the newest plan and drops the others.
+    only for the eye (see `Preview`) is made while somebody subscribes, in a thread of lower
+    priority that takes the newest plan and drops the others.
     """
 
     def __init__(self, **options: Any) -> None:
         self._planner: Worker[Observation] | None = None
-        self._preview: Worker[tuple[float, NDArray]] | None = None
+        self._shower: Worker[Planned] | None = None
+        self._preview: Preview | None = None
         self._inputs: list = []
         super().__init__("planner", PLANNER, **options)
 
@@ -61,7 +64,8 @@ class PlannerNode(ManagedNode):
 
         self._contract = Contract.load(find_contract(self._settings.contract))
         steps = self._settings.sampler_steps or None
-        self._policy = load(self._settings, self._contract, steps)
+        samples = self._settings.samples
+        self._policy = load(self._settings, self._contract, steps=steps, samples=samples)
         self._spec = self._policy.spec
         self._rows = [list(self._contract.views).index(view) for view in self._spec.views]
         self._seed = int(self._settings.noise_seed)
@@ -72,10 +76,9 @@ class PlannerNode(ManagedNode):
         self._freshness = Freshness(["observation"], self._contract.staleness_s)
         self._age, self._cost, self._rate = AgeTracker(), AgeTracker(), Rate()
         self._error = ""
+        self._last: tuple[int, float, NDArray] | None = None
         self._plan_topic = self.create_lifecycle_publisher(Image, "~/plan", qos.LATEST)
-        self._strip = self.create_lifecycle_publisher(Image, "~/predicted_frames", qos.LATEST)
-        self._path = self.create_lifecycle_publisher(Path, "~/plan_path", qos.LATEST)
-        self._markers = self.create_lifecycle_publisher(MarkerArray, "~/plan_markers", qos.LATEST)
+        self._preview = Preview(self, self._policy, self._contract.base_frame)
         self._inputs = [
             self.create_subscription(Image, "observation/views", self._on_views, qos.LATEST),
             self.create_subscription(JointState, "observation/state", self._on_state, qos.LATEST),
@@ -87,37 +90,42 @@ class PlannerNode(ManagedNode):
         images = np.zeros((len(views), *next(iter(views.values())), 3), np.uint8)
         home = RobotState(np.array([0.4, 0, 0.3, 1, 0, 0, 0]), 0.08, np.zeros(7)).proprio
         for _ in range(3):
-            plan = self._policy.plan(self._policy.encode(images, home, home), self._noise)
-            self._policy.decode(plan)
+            plans = self._policy.imagine(self._policy.encode(images, home, home), self._noise)
+            self._policy.decode(plans[0])
+            self._policy.ee_path(plans[0])
 
     def _start(self) -> None:
-        self._preview = Worker(
+        assert self._preview is not None
+        self._shower = Worker(
             "preview",
-            self._show,
+            self._preview.show,
             self._on_error,
-            period_s=lambda: 1.0 / max(self.get_parameter("preview_rate_hz").value, 1e-3),
+            period_s=lambda: self._period_s("preview_rate_hz"),
             nice=PREVIEW_NICE,
         )
-        self._planner = Worker("planner", self._plan, self._on_error, period_s=self._plan_period_s)
+        self._planner = Worker(
+            "planner", self._plan, self._on_error, period_s=lambda: self._period_s("plan_rate_hz")
+        )
 
     def _hold(self) -> None:
-        for worker in (self._planner, self._preview):
+        for worker in (self._planner, self._shower):
             if worker is not None:
                 worker.stop()
-        self._planner = self._preview = None
+        self._planner = self._shower = None
 
     def _teardown(self) -> None:
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
         if self._inputs:
             self.destroy_service(self._service)
-            for topic in (self._plan_topic, self._strip, self._path, self._markers):
-                self.destroy_lifecycle_publisher(topic)
-        self._inputs = []
+            self.destroy_lifecycle_publisher(self._plan_topic)
+        if self._preview is not None:
+            self._preview.destroy()
+        self._inputs, self._preview = [], None
         self._policy = None
 
-    def _plan_period_s(self) -> float:
-        rate = self.get_parameter("plan_rate_hz").value
+    def _period_s(self, name: str) -> float:
+        rate = self.get_parameter(name).value
         return 1.0 / rate if rate > 0 else 0.0
 
     def _on_views(self, message: Image) -> None:
@@ -153,18 +161,30 @@ class PlannerNode(ManagedNode):
         began = time.monotonic()
         proprio = observation.state.proprio
         before = observation.previous.proprio if observation.previous else None
-        state = self._policy.encode(self._images(observation.views), proprio, before)
-        plan = self._policy.plan(state, self._noise)
+        images, episode = self._images(observation.views), self._seed
+        state = self._policy.encode(images, proprio, before)
+        plans = self._policy.imagine(state, self._noise, self._previous(observation.stamp_s))
+        self._last = (episode, observation.stamp_s, plans[0])
         rows, tokens, channels = self._spec.plan_shape
-        grid = np.asarray(plan, np.float32).reshape(rows, tokens, channels)
+        grid = np.asarray(plans[0], np.float32).reshape(rows, tokens, channels)
         stamp = to_stamp(observation.stamp_s)
         self._plan_topic.publish(to_message(grid, f"32FC{channels}", stamp, self._spec.name))
         self._cost.add(time.monotonic() - began)
         self._age.add(self._now_s() - observation.stamp_s)
         self._rate.tick()
         self._error = ""
-        if self._preview is not None:
-            self._preview.put((observation.stamp_s, plan))
+        if self._shower is not None:
+            self._shower.put(Planned(observation.stamp_s, images, plans, episode))
+
+    def _previous(self, stamp_s: float) -> Previous | None:
+        """The plan before, if it belongs to this episode and is not newer than `stamp_s`."""
+        from vilp_ros.policy.policy import Previous
+
+        if self._last is None:
+            return None
+        episode, before_s, plan = self._last
+        same = episode == self._seed and before_s <= stamp_s
+        return Previous(plan, stamp_s - before_s) if same else None
 
     def _images(self, message: Image) -> NDArray[np.uint8]:
         count = len(self._contract.views)
@@ -175,21 +195,6 @@ class PlannerNode(ManagedNode):
                 f"contract makes it {count * height}x{width} rgb8: give both nodes one contract"
             )
         return to_array(message).reshape(count, height, width, 3)[self._rows]
-
-    def _show(self, item: tuple[float, NDArray]) -> None:
-        stamp_s, plan = item
-        if self.get_parameter("preview_rate_hz").value <= 0:
-            return
-        if self._strip.get_subscription_count():
-            frames = self._policy.decode(plan)  # (T, V, H, W, 3) -> V rows, T columns
-            t, v, h, w, _ = frames.shape
-            strip = frames.transpose(1, 2, 0, 3, 4).reshape(v * h, t * w, 3)
-            self._strip.publish(to_message(strip, "rgb8", to_stamp(stamp_s)))
-        if self._path.get_subscription_count() or self._markers.get_subscription_count():
-            poses, widths = self._policy.ee_path(plan)
-            base, period_s = self._contract.base_frame, self._contract.control_period_s
-            self._path.publish(to_path(poses, stamp_s, period_s, base))
-            self._markers.publish(to_markers(poses, widths, to_stamp(stamp_s), base))
 
     def _on_error(self, error: Exception) -> None:
         self._error = f"{type(error).__name__}: {error}"
@@ -216,6 +221,7 @@ class PlannerNode(ManagedNode):
             "plan_age_ms_p50": 1e3 * age.p50_s,
             "plan_age_ms_p99": 1e3 * age.p99_s,
             "observations_skipped": self._planner.replaced if self._planner else 0,
+            **(self._preview.values() if self._preview else {}),
         }
         complaints = [self._error] if self._error else self._freshness.complaints()
         if complaints:

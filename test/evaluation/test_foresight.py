@@ -1,0 +1,68 @@
+"""Whether gaps foretell failure: known gaps, and a bundle in the simulator."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from vilp_ros.cli.main import main
+from vilp_ros.errors import VilpError
+from vilp_ros.evaluation.foresight import foretell
+from vilp_ros.evaluation.rollout import EpisodeResult
+from vilp_ros.policy.bundle import save_untrained
+
+VIEWS = ("agentview", "eye_in_hand")
+
+
+def episode(seed, success, gap, late_gap=9.0):
+    """40 periods if it succeeds, else 200; `gap` up to period 20, then `late_gap`."""
+    steps = 40 if success else 200
+    notes = [
+        (t, np.full(2, gap if t < 20 else late_gap), np.array([gap, 0.5]), np.ones(2))
+        for t in range(4, steps, 4)
+    ]
+    return EpisodeResult(seed, success, steps, notes)
+
+
+def test_a_gap_that_is_larger_in_failures_foretells_them():
+    results = [episode(i, True, 0.4 + 0.01 * i) for i in range(20)]
+    results += [episode(100 + i, False, 0.8 + 0.01 * i) for i in range(6)]
+    report = foretell(results, VIEWS)
+    assert (report["episodes"], report["failures"]) == (26, 6)
+    row = report["equal_time"]["latent"]
+    assert row["auroc"] == 1.0
+    assert row["interval_95"] == (1.0, 1.0)
+    assert row["mean_success"] < row["mean_failure"] < 0.9  # nothing after period 20 counts
+    assert report["first_half"]["latent"]["mean_failure"] > 5.0
+    assert report["equal_time"]["pixels.agentview"]["auroc"] == 1.0
+    assert report["equal_time"]["pixels.eye_in_hand"]["auroc"] == 0.5
+    assert report["equal_time"]["moved"]["auroc"] == 0.5
+    json.dumps(report)
+
+
+def test_few_failures_have_no_interval_and_none_no_area():
+    results = [episode(i, True, 0.5) for i in range(9)]
+    assert foretell(results, VIEWS)["first_half"]["latent"]["auroc"] is None
+    results.append(episode(10, False, 0.9))
+    row = foretell(results, VIEWS)["first_half"]["latent"]
+    assert row["auroc"] == 1.0
+    assert row["interval_95"] is None
+    assert foretell([episode(1, False, 0.5)], VIEWS)["equal_time"] is None
+
+
+def test_no_gap_at_all_is_said():
+    with pytest.raises(VilpError, match="no imagined frame was due"):
+        foretell([EpisodeResult(1, True, 40, [])], VIEWS)
+
+
+def test_the_verb_measures_a_bundle_in_another_scene(tmp_path, capsys):
+    save_untrained(tmp_path / "bundle", task="lift")
+    words = ["--bundle", str(tmp_path / "bundle"), "--episodes", "1", "--variation", "blue"]
+    path = tmp_path / "gap.json"
+    assert main(["eval", "gap", *words, "--json", str(path)]) == 0
+    report = json.loads(path.read_text())
+    assert (report["episodes"], report["failures"], report["variation"]) == (1, 1, "blue")
+    assert report["first_half"]["latent"]["mean_failure"] > 0
+    assert "an AUROC says nothing" in " ".join(capsys.readouterr().out.split())

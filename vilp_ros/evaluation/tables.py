@@ -1,0 +1,115 @@
+"""What `vilp eval` prints: tables for people, from the reports that go into JSON files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+
+def plain_table(title: str, columns: Sequence[str]) -> Table:
+    """An empty table."""
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def reconstruction_table(report: dict[str, Any]) -> Table:
+    """Of `probes.reconstruction`."""
+    table = plain_table(
+        f"reconstruction on {report['episodes']} held-out episodes of {report['task']}: "
+        "PSNR in dB / SSIM",
+        ("view", "drawn by", "all", "moving", "around object", "frames"),
+    )
+    for view, r in report.items():
+        if isinstance(r, dict):
+            for name, row in (("autoencoder", r), ("median image", r["median_image"])):
+                seen = f"{r['frames_with_object']}/{r['frames']}"
+                table.add_row(view, name, *_likeness(row), seen)
+    return table
+
+
+def idm_table(report: dict[str, Any]) -> Table:
+    """Of `probes.idm_error`."""
+    table = plain_table(
+        f"action error on {report['pairs']} held-out pairs of {report['task']}, p50 / p99",
+        ("actions from", "position mm", "rotation deg", "gripper right"),
+    )
+    for name, label in (("idm", "inverse dynamics"), ("next_pose", "next recorded pose")):
+        row = report[name]
+        errors = (row["position_mm"], row["rotation_deg"])
+        shown = (f"{e['p50']:.2f} / {e['p99']:.2f}" for e in errors)
+        table.add_row(label, *shown, f"{100 * row['gripper_accuracy']:.1f} %")
+    return table
+
+
+def video_table(report: dict[str, Any]) -> Table:
+    """Of `video.video`."""
+    first, last = report["ahead_s"][0], report["ahead_s"][-1]
+    table = plain_table(
+        f"{report['plans']} plans on held-out episodes of {report['task']}, {first:.2g} to "
+        f"{last:.2g} s ahead: PSNR in dB / SSIM",
+        ("view", "frames", "all", "moving", "around object", "at the end", "motion", "step L2"),
+    )
+    for view, rows in report["views"].items():
+        for source, row in rows.items():
+            step = f"{row['frame_to_frame_l2']:.1f}"
+            if source == "real":
+                table.add_row(view, source, "", "", "", "", "1.00", step)
+                continue
+            motion = f"{row['motion_ratio']:.2f}"
+            table.add_row(
+                view, source, *_likeness(row), _likeness(row["by_frame"][-1])[0], motion, step
+            )
+    return table
+
+
+def alignment_line(report: dict[str, Any]) -> str:
+    """Of `alignment.alignment`, in words."""
+    apart = report["alignment"]
+    if apart is None:
+        return "one view: nothing to align"
+    ms = {name: f"{1e3 * value:.0f} ms" for name, value in apart.items()}
+    return (
+        f"views apart in time by {ms['apart_s']}; with a view from another imagination of the same "
+        f"observation {ms['other_imagination_s']}, from another plan {ms['other_plan_s']}; off "
+        f"their own time by {ms['error_s']}"
+    )
+
+
+def gap_table(report: dict[str, Any]) -> Table:
+    """Of `foresight.foretell`."""
+    table = plain_table(
+        f"does the imagination gap foretell failure? {report['failures']} of "
+        f"{report['episodes']} episodes failed",
+        ("gap of", "measured on", "AUROC [95 %]", "mean if success", "if failure"),
+    )
+    windows = {"first_half": "first half of each", "equal_time": "equal time of all"}
+    for key, label in windows.items():
+        for measure, row in (report[key] or {}).items():
+            means = (row["mean_success"], row["mean_failure"])
+            table.add_row(measure, label, _area(row), *(_number(mean, 2) for mean in means))
+    return table
+
+
+def _area(row: dict[str, Any]) -> str:
+    if row["auroc"] is None:
+        return "one outcome only"
+    if row["interval_95"] is None:
+        return f"{row['auroc']:.2f} [too few to tell]"
+    low, high = row["interval_95"]
+    return f"{row['auroc']:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _likeness(row: dict[str, Any]) -> list[str]:
+    return [
+        f"{_number(row[f'psnr{end}_db'], 1)} / {_number(row[f'ssim{end}'], 2)}"
+        for end in ("", "_moving", "_object")
+    ]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "none" if value is None else f"{value:.{digits}f}"
