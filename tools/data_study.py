@@ -4,7 +4,7 @@ Four arms see different episodes: few labelled demonstrations; + action-free one
 Every arm trains all its parts (autoencoders too) from its own episodes only, with equal steps and
 several seeds, and is run on the same unseen seeds. A cell that is done is not done again.
 
-  python tools/data_study.py --few 10 --seeds 3 --episodes 100
+  python tools/data_study.py --few 40 --seeds 3 --episodes 100
 
 Writes runs/study/few<N>/<arm>_<seed>/, and the table beside them as table.json and table.md.
 """
@@ -55,7 +55,7 @@ def cell(folder: Path, overrides: list[str], seed: int, args: argparse.Namespace
 def main() -> None:
     """Runs every cell and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--few", type=int, default=10, help="labelled demonstrations")
+    parser.add_argument("--few", type=int, default=40, help="labelled demonstrations")
     parser.add_argument("--seeds", type=int, default=3, help="training seeds")
     parser.add_argument("--episodes", type=int, default=100, help="episodes a cell")
     parser.add_argument("--seed-start", type=int, default=700_000, help="first unseen seed")

@@ -98,7 +98,7 @@ def test_spatial_autoencoder_learns_pictures_and_keeps_places():
         optimizer.zero_grad()
         error.backward()
         optimizer.step()
-        errors.append(float(error))
+        errors.append(float(error.detach()))
     assert errors[-1] < 0.15 * errors[0]
     changed = frames.clone()
     changed[:, :, :8, :8] = 0.0

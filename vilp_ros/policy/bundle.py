@@ -16,6 +16,7 @@ from vilp_ros.errors import VilpError
 from vilp_ros.policy.actions import ACTION_DIM
 from vilp_ros.policy.config import PolicyConfig
 from vilp_ros.policy.engines import Network, choose_device, compile_network, require_engine
+from vilp_ros.policy.frame_policy import FramePolicy
 from vilp_ros.policy.layout import PROPRIO_DIM
 from vilp_ros.policy.ldp import BcPolicy, LdpPolicy
 from vilp_ros.policy.networks import FrameDecoder, FrameEncoder, build_autoencoder, build_parts
@@ -169,10 +170,16 @@ def _examples(
     condition = state
     planner = modules["planner"]
     if isinstance(planner, VideoPlanner):
+        size = next(iter(spec.views.values()))
+        frames = torch.zeros(2, horizon, layout.views, *size, 3, dtype=torch.uint8)
+        seen = (state, frames[0, :1]) if planner.sees_frames else (state,)
         with torch.inference_mode():
-            condition = planner.context(state)
-        examples["context"] = Context(planner), (state,)
-        pair = torch.zeros(horizon, layout.row_dim), torch.zeros(horizon, forecast)
+            condition = planner.context(*seen)
+        examples["context"] = Context(planner), seen
+        rows, steps = torch.zeros(horizon, layout.row_dim), torch.zeros(horizon, forecast)
+        pair = (rows, steps)
+        if isinstance(modules["low_level"], FramePolicy):
+            pair = (*frames.unbind(), rows[:, layout.latents.stop :])
         examples["low_level"] = modules["low_level"], pair
     else:
         pairs = torch.zeros(horizon, 2 * forecast + PROPRIO_DIM)
@@ -190,8 +197,9 @@ def save_untrained(
     task: str = "lift",
     engine: str = "torch",
     method: str = "ldp",
+    policy: PolicyConfig | None = None,
 ) -> BundleSpec:
-    """Writes a small bundle of random weights, for trying out everything but the behaviour.
+    """Writes a bundle of random weights, for trying out everything but the behaviour.
 
     Args:
         folder: where to write it.
@@ -199,16 +207,10 @@ def save_untrained(
         seed: seed of the weights.
         task: task that it claims.
         engine: engine that it asks for.
-        method: `ldp`, `vilp` or `bc`.
+        method: `ldp`, `vilp` or `bc`, in a small configuration.
+        policy: this configuration instead of the small one of `method` and `engine`.
     """
-    policy = PolicyConfig(method=method, engine=engine)
-    policy.autoencoder.latent_dim, policy.autoencoder.channels = 8, [8, 8, 8]
-    policy.planner.width, policy.planner.depth, policy.idm.width = 32, 1, 32
-    if method == "vilp":
-        policy.horizon, policy.frame_interval = 5, 2
-        policy.autoencoder.kind, policy.autoencoder.channels = "spatial", [8, 8]
-        policy.planner.kind, policy.planner.channels = "video", [8, 64]
-        policy.low_level.channels, policy.low_level.width = [8, 8, 8], 16
+    policy = policy or _small(method, engine)
     size = {"agentview": (96, 160), "eye_in_hand": (96, 160)} if views is None else views
     spec = BundleSpec("untrained", task, size, "ee_pose", 0.05, policy)
     layout = spec.layout
@@ -227,3 +229,15 @@ def save_untrained(
         modules = build_modules(spec)
     save_bundle(folder, spec, modules, statistics)
     return spec
+
+
+def _small(method: str, engine: str) -> PolicyConfig:
+    policy = PolicyConfig(method=method, engine=engine)
+    policy.autoencoder.latent_dim, policy.autoencoder.channels = 8, [8, 8, 8]
+    policy.planner.width, policy.planner.depth, policy.idm.width = 32, 1, 32
+    if method == "vilp":
+        policy.horizon, policy.frame_interval = 5, 2
+        policy.autoencoder.kind, policy.autoencoder.channels = "spatial", [8, 8]
+        policy.planner.kind, policy.planner.channels = "video", [8, 64]
+        policy.low_level.channels, policy.low_level.width = [8, 8, 8], 16
+    return policy

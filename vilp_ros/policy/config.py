@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vilp_ros.errors import VilpError
 
 
 @dataclass
@@ -16,12 +22,14 @@ class AutoencoderConfig:
         latent_channels: channels of one view's grid.
         channels: widths; light takes three (strides 4, 8, 16), paper six, spatial two (strides 4
             and 8), vqgan four.
+        codebook: codes of vqgan.
     """
 
     kind: str = "light"
     latent_dim: int = 32
     latent_channels: int = 4
     channels: list[int] = field(default_factory=lambda: [48, 96, 128])
+    codebook: int = 1024
 
 
 @dataclass
@@ -37,6 +45,9 @@ class PlannerConfig:
             64 or 128).
         prediction: `sample` (x0), or `epsilon` as in the papers.
         conditioning: of VILP, see `vilp_ros.policy.video_planner.CONDITIONING`.
+        encoder: of VILP: what conditions it, `light` on the present latents, or `resnet` on the
+            present frames as in the paper.
+        joint: of VILP: one network for all views; false: one a view, as in the paper.
         shared_noise: of VILP: share of the noise's variance that all views have in common.
     """
 
@@ -46,6 +57,8 @@ class PlannerConfig:
     channels: list[int] = field(default_factory=lambda: [256, 512, 1024])
     prediction: str = "sample"
     conditioning: str = "tokens"
+    encoder: str = "light"
+    joint: bool = True
     shared_noise: float = 0.5
 
 
@@ -66,13 +79,16 @@ class InverseDynamicsConfig:
 
 @dataclass
 class LowLevelConfig:
-    """VILP's low-level policy on pairs of latents; behaviour cloning on grids has the same shape.
+    """VILP's low-level policy; behaviour cloning on grids has the shape of `latents`.
 
     Attributes:
-        channels: widths of each view's tower.
-        width: width of the head.
+        kind: `latents` on pairs of latents, or `frames` on pairs of decoded frames, as in the
+            paper.
+        channels: of latents: widths of each view's tower.
+        width: of latents: width of the head.
     """
 
+    kind: str = "latents"
     channels: list[int] = field(default_factory=lambda: [48, 96, 96])
     width: int = 256
 
@@ -116,3 +132,21 @@ class PolicyConfig:
     idm: InverseDynamicsConfig = field(default_factory=InverseDynamicsConfig)
     low_level: LowLevelConfig = field(default_factory=LowLevelConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
+
+
+def read_policy(recipe: str | Path) -> PolicyConfig:
+    """The policy of a training recipe.
+
+    Raises:
+        VilpError: no such file, or a key of its `policy` is unknown or of the wrong type.
+    """
+    if not Path(recipe).is_file():
+        raise VilpError(f"no recipe at {recipe}: recipes are YAML files as in config/training/")
+    try:
+        chosen = OmegaConf.select(OmegaConf.load(recipe), "policy") or {}
+        merged = OmegaConf.merge(OmegaConf.structured(PolicyConfig), chosen)
+        policy = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise VilpError(f"recipe {recipe}: {str(error).splitlines()[0]}") from error
+    assert isinstance(policy, PolicyConfig)
+    return policy

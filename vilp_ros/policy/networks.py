@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -11,27 +11,35 @@ from vilp_ros.errors import VilpError
 from vilp_ros.policy.actions import ACTION_DIM
 from vilp_ros.policy.autoencoder import LightVAE, PaperVAE
 from vilp_ros.policy.config import AutoencoderConfig, PolicyConfig
+from vilp_ros.policy.frame_policy import FramePolicy
 from vilp_ros.policy.inverse_dynamics import InverseDynamics, ResidualMLP
 from vilp_ros.policy.layout import PROPRIO_DIM, Layout
 from vilp_ros.policy.pair_policy import GridPolicy
 from vilp_ros.policy.spatial_autoencoder import SpatialVAE
 from vilp_ros.policy.transformer import PlanTransformer
 from vilp_ros.policy.unet1d import PlanUNet
-from vilp_ros.policy.video_planner import ContextEncoder, VideoPlanner
+from vilp_ros.policy.video_planner import (
+    CONDITIONING,
+    FrameContext,
+    LatentContext,
+    PerView,
+    VideoPlanner,
+)
 from vilp_ros.policy.video_unet import VideoUNet
+from vilp_ros.policy.video_unet3d import UNet3D
+from vilp_ros.policy.vqgan import VQGAN
 
 AUTOENCODERS: dict[str, Callable[[AutoencoderConfig, tuple[int, int]], nn.Module]] = {
     "light": lambda c, size: LightVAE(size, c.latent_dim, c.channels),
     "paper": lambda c, size: PaperVAE(size, c.latent_dim, c.channels),
     "spatial": lambda c, size: SpatialVAE(size, c.latent_channels, c.channels),
+    "vqgan": lambda c, size: VQGAN(size, c.latent_channels, c.codebook, c.channels),
 }
-TOKEN_DIM = 128
 
 
 def build_autoencoder(config: AutoencoderConfig, size: tuple[int, int]) -> nn.Module:
     """The autoencoder of one view of `size` (H, W)."""
-    if config.kind not in AUTOENCODERS:
-        raise VilpError(f"autoencoder.kind {config.kind!r}; available: {', '.join(AUTOENCODERS)}")
+    _choose("autoencoder.kind", config.kind, AUTOENCODERS)
     return AUTOENCODERS[config.kind](config, size)
 
 
@@ -40,10 +48,8 @@ def build_parts(policy: PolicyConfig, layout: Layout) -> dict[str, nn.Module]:
     if policy.method == "bc":
         return {"bc": BehaviourCloning(policy, layout)}
     if policy.method == "vilp":
-        return {
-            "planner": build_video_planner(policy, layout),
-            "low_level": LowLevel(policy, layout),
-        }
+        planner = build_video_planner(policy, layout)
+        return {"planner": planner, "low_level": build_low_level(policy, layout)}
     return {"planner": build_planner(policy, layout), "idm": build_idm(policy, layout)}
 
 
@@ -51,25 +57,38 @@ def build_planner(config: PolicyConfig, layout: Layout) -> PlanTransformer | Pla
     """LDP's state planner."""
     state, condition = layout.forecast_dim, layout.row_dim
     planner = config.planner
-    if planner.kind == "transformer":
-        return PlanTransformer(state, condition, config.horizon, planner.width, planner.depth)
+    _choose("planner.kind (of ldp)", planner.kind, ("transformer", "unet"))
     if planner.kind == "unet":
         return PlanUNet(state, condition, config.horizon, planner.channels)
-    raise VilpError(f"planner.kind {planner.kind!r} for ldp; available: transformer, unet")
+    return PlanTransformer(state, condition, config.horizon, planner.width, planner.depth)
 
 
 def build_video_planner(config: PolicyConfig, layout: Layout) -> VideoPlanner:
     """VILP's video planner."""
-    planner, grid = config.planner, layout.grid
-    encoder = ContextEncoder(layout.views, grid, 2 * PROPRIO_DIM, planner.conditioning, TOKEN_DIM)
-    frames = config.horizon + (planner.conditioning in ("concatenation", "both"))
-    if planner.kind == "video":
-        net: nn.Module = VideoUNet(
-            layout.views, frames, grid, TOKEN_DIM, planner.channels, planner.depth
-        )
-    else:
-        raise VilpError(f"planner.kind {planner.kind!r} for vilp; available: video")
-    return VideoPlanner(net, encoder, config.horizon, planner.conditioning)
+    planner, grid, views = config.planner, layout.grid, layout.views
+    conditioning = planner.conditioning
+    _choose("planner.conditioning", conditioning, CONDITIONING)
+    _choose("planner.encoder", planner.encoder, ("light", "resnet"))
+    _choose("planner.kind (of vilp)", planner.kind, ("video", "video3d"))
+    context = LatentContext if planner.encoder == "light" else FrameContext
+    encoder = context(views, grid, 2 * PROPRIO_DIM, conditioning)
+    frames = config.horizon + (conditioning in ("concatenation", "both"))
+
+    def network(views: int) -> nn.Module:
+        if planner.kind == "video3d":
+            return UNet3D(views, grid[0], encoder.token_dim, planner.channels[0])
+        return VideoUNet(views, frames, grid, encoder.token_dim, planner.channels, planner.depth)
+
+    net = network(views) if planner.joint else PerView(network(1) for _ in range(views))
+    return VideoPlanner(net, encoder, (views, *grid), config.horizon, conditioning)
+
+
+def build_low_level(config: PolicyConfig, layout: Layout) -> LowLevel | FramePolicy:
+    """VILP's low-level policy."""
+    _choose("low_level.kind", config.low_level.kind, ("latents", "frames"))
+    if config.low_level.kind == "frames":
+        return FramePolicy(layout.views, config.frame_interval, 2 * PROPRIO_DIM)
+    return LowLevel(config, layout)
 
 
 def build_idm(config: PolicyConfig, layout: Layout) -> InverseDynamics:
@@ -164,3 +183,8 @@ class FrameDecoder(nn.Module):
 def to_signed(frames: Tensor) -> Tensor:
     """uint8 `(B, H, W, 3)` to float `(B, 3, H, W)` in [-1, 1]."""
     return frames.to(torch.float32).div(127.5).sub(1.0).permute(0, 3, 1, 2)
+
+
+def _choose(key: str, found: str, available: Iterable[str]) -> None:
+    if found not in available:
+        raise VilpError(f"{key} {found!r}; available: {', '.join(available)}")

@@ -12,28 +12,40 @@ from vilp_ros.policy.policy import Noise, Policy, Previous
 class VilpPolicy(Policy):
     """Forecasts frames of all views together, and finds the actions between each and the next.
 
-    Future rows of a plan repeat the present proprio: only frames are forecast. All actions are
-    relative to the present pose, so that an error of one pair is not carried on to the next.
+    A state is a row and, behind it, the planner's context `(C + K,)`. Future rows of a plan repeat
+    the present proprio: only frames are forecast. All actions are relative to the present pose,
+    so that an error of one pair is not carried on to the next.
     """
+
+    @override
+    def encode(
+        self, images: np.ndarray, proprio: np.ndarray, previous: np.ndarray | None = None
+    ) -> np.ndarray:
+        row = super().encode(images, proprio, previous)
+        frames = (images[None],) if self.spec.policy.planner.encoder == "resnet" else ()
+        return np.concatenate([row, self._net["context"](row[None], *frames)[0]])
 
     @override
     def imagine(
         self, state: np.ndarray, noise: Noise, previous: Previous | None = None
     ) -> np.ndarray:
-        context = self._net["context"](state[None])
-        plans = np.empty((self.samples, self.spec.horizon + 1, self._layout.row_dim), np.float32)
-        plans[:] = state
-        plans[:, 1:, self._layout.latents] = self._draw(state, context, noise, previous)
+        row, context = np.split(state, [self._layout.row_dim])
+        plans = np.empty((self.samples, self.spec.horizon + 1, len(row)), np.float32)
+        plans[:] = row
+        plans[:, 1:, self._layout.latents] = self._draw(row, context[None], noise, previous)
         return plans
 
     @override
     def act(self, plan: np.ndarray, noise: Noise) -> np.ndarray:
         stats, latents = self._stats, plan[:, self._layout.latents]
-        step = (np.diff(latents, axis=0) - stats.delta_mean[0]) / stats.delta_std[0]
-        relative = self._net["low_level"](plan[:-1], step.astype(np.float32))
-        return self._absolute(
-            relative.reshape(self.spec.n_actions, -1), super().ee_path(plan[:1])[0]
-        )
+        if self.spec.policy.low_level.kind == "frames":
+            frames, proprio = self.decode(plan), plan[:-1, self._layout.latents.stop :]
+            relative = self._net["low_level"](frames[:-1], frames[1:], proprio)
+        else:
+            step = (np.diff(latents, axis=0) - stats.delta_mean[0]) / stats.delta_std[0]
+            relative = self._net["low_level"](plan[:-1], step.astype(np.float32))
+        pose, _ = super().ee_path(plan[:1])
+        return self._absolute(relative.reshape(self.spec.n_actions, -1), pose)
 
     @override
     def ee_path(self, plan: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

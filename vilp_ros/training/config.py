@@ -85,6 +85,29 @@ class OptimConfig:
 
 
 @dataclass
+class VqganTraining:
+    """Loss of a VQGAN.
+
+    Attributes:
+        contrast: extra weight of a pixel that differs fully from the view's median image.
+        perceptual: safetensors file of a VGG-16 (see `VggDistance`); null leaves the term out.
+        perceptual_weight: weight of the perceptual distance (paper: 1, with LPIPS).
+        codebook: weight of the loss between latents and codes (paper: 1).
+        adversarial: weight of the discriminator's verdict, on top of the one that balances the
+            two gradients at the last layer (paper: 0.8).
+        disc_start: step at which the discriminator starts to learn and to count (paper: 10,000 on
+            Can; 1,000,000, which is never, on Push-T); null for never.
+    """
+
+    contrast: float = 8.0
+    perceptual: str | None = None
+    perceptual_weight: float = 1.0
+    codebook: float = 1.0
+    adversarial: float = 0.8
+    disc_start: int | None = 10_000
+
+
+@dataclass
 class AutoencoderTraining:
     """Loss of the autoencoders.
 
@@ -96,6 +119,7 @@ class AutoencoderTraining:
         foresight: weight of predicting the end effector's pose `foresight_steps` ahead from
             latent and proprio; makes the latent keep what the next moves depend on.
         foresight_steps: control periods ahead.
+        vqgan: loss of `kind: vqgan`, instead of beta, contrast and foresight.
     """
 
     bundle: str | None = None
@@ -106,6 +130,7 @@ class AutoencoderTraining:
     contrast: float = 8.0
     foresight: float = 0.05
     foresight_steps: list[int] = field(default_factory=lambda: [4, 8, 16, 32])
+    vqgan: VqganTraining = field(default_factory=VqganTraining)
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -61,25 +63,22 @@ class LowLevelObjective(Objective):
         return self._gather(steps) | {"imagined": torch.from_numpy(imagined)}
 
     def _gather(self, steps: np.ndarray) -> dict[str, Tensor]:
-        present, delta = self._f.plans(steps)
-        return {
-            "present": torch.from_numpy(present),
-            "delta": torch.from_numpy(delta),
+        return self._planner[0].gather(steps) | {
             "action": torch.from_numpy(self._f.action[steps]),
         }
 
     @override
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-        present, delta = batch["present"], batch["delta"]
+        delta = batch["delta"]
         if self.training:
             spread = self._config.noise * torch.rand(len(delta), 1, 1, generator=generator)
             noise = spread * torch.randn(delta.shape, generator=generator)
             drawn = batch["imagined"]
             delta = delta + noise.to(delta.device) * ~drawn[:, None, None]
             if drawn.any():
-                delta[drawn] = self._imagine(present[drawn], batch["delta"][drawn], generator)
-        guess = self.net(*self._pairs(present, delta))
-        guess = guess.reshape(len(present), -1, guess.shape[-1])
+                some = {k: v[drawn] for k, v in batch.items() if k != "imagined"}
+                delta[drawn] = self._imagine(some, generator)
+        guess = self._guess(batch["condition"], delta)
         return {"loss": known_error(guess, batch["action"])}
 
     @override
@@ -88,8 +87,7 @@ class LowLevelObjective(Objective):
         if not len(steps):
             return {}
         batch = self._gather(steps[:: max(1, len(steps) // 256)][:256])
-        guess = self.net(*self._pairs(batch["present"], batch["delta"]))
-        error = guess.reshape(len(batch["action"]), -1, guess.shape[-1]) - batch["action"]
+        error = self._guess(batch["condition"], batch["delta"]) - batch["action"]
         metres = error[..., :3] * torch.from_numpy(self._f.statistics.action_std[:3])
         millimetres = 1e3 * metres.norm(dim=-1).nanmean(0)
         return {
@@ -98,28 +96,78 @@ class LowLevelObjective(Objective):
             "position_error_last_mm": float(millimetres[-1]),
         }
 
-    def _pairs(self, present: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows `(B * T, C)` and standardised steps `(B * T, D)`, as `VilpPolicy.act` makes them."""
+    def _guess(self, present: Tensor, delta: Tensor) -> Tensor:
+        """Standardised actions `(B, N, A)` of plans, as `VilpPolicy.act` finds them."""
         stats, latents = self._f.statistics, self._f.layout.latents
-        mean, std = (
-            torch.from_numpy(x).to(delta.device) for x in (stats.delta_mean, stats.delta_std)
-        )
+        mean, std = (torch.from_numpy(x).to(delta) for x in (stats.delta_mean, stats.delta_std))
         now = present[:, None, latents]
         frames = torch.cat([now, now + delta * std + mean], dim=1)
+        guess = self.net(*self._pairs(present, frames, mean[0], std[0]))
+        return guess.reshape(len(present), -1, guess.shape[-1])
+
+    def _pairs(
+        self, present: Tensor, frames: Tensor, mean: Tensor, std: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Rows `(B * T, C)` and standardised steps `(B * T, D)` of frames `(B, T + 1, D)`."""
         rows = present[:, None].repeat(1, self._f.horizon, 1)
-        rows[..., latents] = frames[:, :-1]
-        step = (frames[:, 1:] - frames[:, :-1] - mean[0]) / std[0]
+        rows[..., self._f.layout.latents] = frames[:, :-1]
+        step = (frames[:, 1:] - frames[:, :-1] - mean) / std
         return rows.flatten(0, 1), step.flatten(0, 1)
 
-    def _imagine(self, present: Tensor, delta: Tensor, generator: torch.Generator) -> Tensor:
+    def _imagine(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
         """The planner's picture of recorded futures, drawn from their noised selves in one step."""
+        delta = batch["delta"]
         planner = self._planner[0].to(delta.device)
         times = torch.randint(*IMAGINED_TIMES, (len(delta),), generator=generator).to(delta.device)
         with torch.no_grad():
             noise = planner.noise(delta, generator)
             noisy = schedule(planner.prediction).add_noise(delta, noise, times)
-            out = planner.net(noisy, times, planner.net.context(present)).float()
+            out = planner.net(noisy, times, planner.context(batch)).float()
         if planner.prediction == "sample":
             return out
         alpha = schedule("epsilon").alphas_cumprod.to(delta.device)[times][:, None, None]
         return (noisy - (1 - alpha).sqrt() * out) / alpha.sqrt()
+
+
+class FrameLowLevelObjective(LowLevelObjective):
+    """The same on decoded frames, for the paper's low-level policy; decodes every plan anew.
+
+    Args:
+        net: low-level policy on frames.
+        features: states, chunks of actions and steps.
+        planner: the trained planner's objective.
+        config: noise and shares.
+        decoders: of each view, latents to frames.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        features: Features,
+        planner: VideoPlannerObjective,
+        config: LowLevelTraining,
+        decoders: Sequence[nn.Module],
+    ) -> None:
+        super().__init__(net, features, planner, config)
+        self._decoders = tuple(decoders)  # in a tuple: frozen, no part of what is trained
+
+    @override
+    def _pairs(
+        self, present: Tensor, frames: Tensor, mean: Tensor, std: Tensor
+    ) -> tuple[Tensor, ...]:
+        """First and second frames `(B * T, V, H, W, 3)`, 0..255, and proprio `(B * T, P)`."""
+        stats, latents = self._f.statistics, self._f.layout.latents
+        mean, std = (torch.from_numpy(x[latents]) for x in (stats.state_mean, stats.state_std))
+        raw = frames * std.to(frames) + mean.to(frames)
+        with torch.no_grad():
+            pictures = torch.stack(
+                [
+                    decoder.to(raw.device)(part.flatten(0, 1)).unflatten(0, raw.shape[:2])
+                    for decoder, part in zip(
+                        self._decoders, raw.chunk(self._f.layout.views, dim=2), strict=True
+                    )
+                ],
+                dim=2,
+            )
+        proprio = present[:, latents.stop :].repeat_interleave(self._f.horizon, dim=0)
+        return pictures[:, :-1].flatten(0, 1), pictures[:, 1:].flatten(0, 1), proprio

@@ -48,9 +48,10 @@ class PlannerObjective(Objective):
 
     @override
     def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        return self._gather(rng.choice(self._f.planner_steps, size))
+        return self.gather(rng.choice(self._f.planner_steps, size))
 
-    def _gather(self, steps: np.ndarray) -> dict[str, Tensor]:
+    def gather(self, steps: np.ndarray) -> dict[str, Tensor]:
+        """Training samples of these steps."""
         present, delta = self._f.plans(steps)
         return {"condition": torch.from_numpy(present), "delta": torch.from_numpy(delta)}
 
@@ -68,7 +69,7 @@ class PlannerObjective(Objective):
         steps = self._f.held_out_planner
         if not len(steps):
             return {}
-        batch = self._gather(steps[:: max(1, len(steps) // 512)][:512])
+        batch = self.gather(steps[:: max(1, len(steps) // 512)][:512])
         plan, stats = self._plan(batch), self._f.statistics
         error = (plan - batch["delta"]) * torch.from_numpy(stats.delta_std)
         start = self._f.layout.proprio.start
@@ -86,7 +87,7 @@ class PlannerObjective(Objective):
         if not self._decoders or not len(self._f.held_out_planner):
             return {}
         steps = self._f.held_out_planner[[len(self._f.held_out_planner) // 2]]
-        batch = self._gather(steps)
+        batch = self.gather(steps)
         rows = []
         dim = self._f.layout.latent_dim
         for view, decoder in enumerate(self._decoders):

@@ -21,19 +21,22 @@ from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.data.table import Table, load_table
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.bundle import load_modules, save_bundle
+from vilp_ros.policy.frame_policy import FramePolicy
 from vilp_ros.policy.layout import Layout, layout_of
 from vilp_ros.policy.networks import FrameDecoder, build_autoencoder, build_parts
 from vilp_ros.policy.spec import BundleSpec, load_spec
 from vilp_ros.policy.video_planner import VideoPlanner
+from vilp_ros.policy.vqgan import VQGAN
 from vilp_ros.training import checkpoint
 from vilp_ros.training.autoencoder import AutoencoderObjective
 from vilp_ros.training.config import Recipe
 from vilp_ros.training.features import Features, encode_frames, make_features, split
 from vilp_ros.training.inverse_dynamics import BcObjective, IdmObjective
 from vilp_ros.training.loop import Objective, fit
-from vilp_ros.training.low_level import LowLevelObjective
+from vilp_ros.training.low_level import FrameLowLevelObjective, LowLevelObjective
 from vilp_ros.training.planner import PlannerObjective
 from vilp_ros.training.video_planner import VideoPlannerObjective
+from vilp_ros.training.vqgan import VqganObjective
 
 
 def train(recipe: Recipe, work: Path, bundle: Path, jobs: int = 1) -> None:
@@ -114,7 +117,12 @@ def _train_view(recipe: Recipe, work: Path, view: str) -> None:
         notes = {"step": 0, "seconds": 0.0, "last": f"frozen, of {recipe.autoencoder.bundle}"}
         checkpoint.write(work / f"{name}.safetensors", {"model": weights}, notes)
     else:
-        objective = AutoencoderObjective(vae, table, view, training, held_out, recipe.autoencoder)
+        data, config = (table, view, training, held_out), recipe.autoencoder
+        objective: Objective
+        if isinstance(vae, VQGAN):
+            objective = VqganObjective(vae, *data, config.vqgan)
+        else:
+            objective = AutoencoderObjective(vae, *data, config)
         if not _load(objective, work / f"{name}.safetensors"):
             fit(name, objective, recipe.autoencoder.optim, work, recipe.seed)
     latents = encode_frames(vae.cpu(), table.images[view])
@@ -164,19 +172,24 @@ def _objective(recipe: Recipe, work: Path, name: str, features: Features) -> Obj
     """The loss of a part, on fresh weights."""
     policy = recipe.policy
     net = build_parts(policy, features.layout)[name]
-    if name == "planner":
-        decoders = [FrameDecoder(_trained_autoencoder(recipe, work, v)) for v in recipe.views]
-        if isinstance(net, VideoPlanner):
-            return VideoPlannerObjective(net, features, policy, recipe.planner, decoders)
-        return PlannerObjective(net, features, policy, decoders)
+    if name == "bc":
+        return BcObjective(net, features)
     if name == "idm":
         return IdmObjective(net, features, policy.idm.prediction, recipe.idm)
+    decoders = [FrameDecoder(_trained_autoencoder(recipe, work, v)) for v in recipe.views]
     if name == "low_level":
         planner = _objective(recipe, work, "planner", features)
         _load(planner, work / "planner.safetensors")
         assert isinstance(planner, VideoPlannerObjective)
-        return LowLevelObjective(net, features, planner.eval(), recipe.low_level)
-    return BcObjective(net, features)
+        needs = (net, features, planner.eval(), recipe.low_level)
+        if isinstance(net, FramePolicy):
+            return FrameLowLevelObjective(*needs, decoders)
+        return LowLevelObjective(*needs)
+    if isinstance(net, VideoPlanner):
+        images = _table(recipe, tuple(recipe.views))[0].images if net.sees_frames else {}
+        frames = [images[view] for view in recipe.views] if images else []
+        return VideoPlannerObjective(net, features, policy, recipe.planner, decoders, frames)
+    return PlannerObjective(net, features, policy, decoders)
 
 
 def _trained_autoencoder(recipe: Recipe, work: Path, view: str) -> torch.nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
@@ -27,6 +28,7 @@ class VideoPlannerObjective(PlannerObjective):
         policy: kind of prediction and share of common noise.
         config: share of samples at pure noise.
         decoders: of each view, for pictures of plans beside the truth.
+        frames: of each view `(F, H, W, 3)` uint8, where the planner sees frames.
     """
 
     net: VideoPlanner
@@ -38,10 +40,23 @@ class VideoPlannerObjective(PlannerObjective):
         policy: PolicyConfig,
         config: PlannerTraining,
         decoders: Sequence[nn.Module] = (),
+        frames: Sequence[np.ndarray] = (),
     ) -> None:
         super().__init__(net, features, policy, decoders)
+        self._frames = frames
         self._shared_noise = policy.planner.shared_noise
         self._pure_noise = config.pure_noise
+
+    @override
+    def gather(self, steps: np.ndarray) -> dict[str, Tensor]:
+        batch = super().gather(steps)
+        if self._frames:
+            batch["frames"] = torch.from_numpy(np.stack([f[steps] for f in self._frames], axis=1))
+        return batch
+
+    def context(self, batch: dict[str, Tensor]) -> Tensor:
+        """The planner's context of a batch."""
+        return self.net.context(batch["condition"], batch.get("frames"))
 
     @override
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
@@ -52,7 +67,7 @@ class VideoPlannerObjective(PlannerObjective):
         times = torch.where(last, TRAIN_TIMESTEPS - 1, times).to(clean.device)
         noise = self.noise(clean, generator)
         noisy = schedule(self.prediction).add_noise(clean, noise, times)
-        out = self.net(noisy, times, self.net.context(batch["condition"])).float()
+        out = self.net(noisy, times, self.context(batch)).float()
         error = (out - (clean if self.prediction == "sample" else noise)).square()
         return {"loss": error.mean()}
 
@@ -61,7 +76,7 @@ class VideoPlannerObjective(PlannerObjective):
         steps = self._f.held_out_planner
         if not len(steps):
             return {}
-        batch = self._gather(steps[:: max(1, len(steps) // 64)][:64])
+        batch = self.gather(steps[:: max(1, len(steps) // 64)][:64])
         stats = self._f.statistics
         copy = torch.from_numpy(-stats.delta_mean / stats.delta_std)  # nothing changes at all
 
@@ -80,7 +95,7 @@ class VideoPlannerObjective(PlannerObjective):
         return sample(
             lambda x, t, c: self.net(x, torch.full((len(x),), t), c),
             self.noise(batch["delta"], torch.Generator().manual_seed(0)),
-            self.net.context(batch["condition"]),
+            self.context(batch),
             steps,
             self.prediction,
         )

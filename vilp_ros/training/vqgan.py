@@ -1,0 +1,139 @@
+"""Trains the VQGAN of one view (VILP section III; Esser et al. 2021)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call
+from typing_extensions import override
+
+from vilp_ros.data.table import Table
+from vilp_ros.policy.networks import to_signed
+from vilp_ros.policy.vqgan import VQGAN, PatchDiscriminator
+from vilp_ros.training.autoencoder import frames_of
+from vilp_ros.training.config import VqganTraining
+from vilp_ros.training.loop import Objective
+from vilp_ros.training.perceptual import VggDistance
+
+
+class VqganObjective(Objective):
+    """L1, perceptual distance, codebook, and from `disc_start` on a hinge GAN.
+
+    Generator and discriminator learn in the same step: their losses are summed, and each is blind
+    to the other's parameters (the generator's sees a frozen copy of the discriminator, the
+    discriminator's sees rebuilt frames cut from the graph). taming alternates between two
+    optimisers; the gradients are the same, taken before instead of after the generator's step.
+
+    Args:
+        vae: network to train; its codebook is seeded here.
+        table: episodes with the images of `view`.
+        view: name of the view.
+        train: indices of the episodes to learn from.
+        held_out: indices of the episodes to validate on.
+        config: weights of the loss.
+
+    Raises:
+        VilpError: the perceptual network cannot be read.
+    """
+
+    def __init__(
+        self,
+        vae: VQGAN,
+        table: Table,
+        view: str,
+        train: np.ndarray,
+        held_out: np.ndarray,
+        config: VqganTraining,
+    ) -> None:
+        super().__init__()
+        self.vae = vae
+        self._config = config
+        self._frames = table.images[view]
+        self._train = frames_of(table, train)
+        self._held_out = frames_of(table, held_out)[:: max(1, len(held_out) // 4)][:256]
+        some = self._frames[self._train[:: max(1, len(self._train) // 400)]]
+        median = torch.from_numpy(np.median(some, axis=0).astype(np.uint8))
+        self._median = to_signed(median[None])
+        self._vgg = VggDistance(config.perceptual) if config.perceptual else None
+        self.discriminator = None if config.disc_start is None else PatchDiscriminator()
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))  # resumed with a run
+        vae.seed_codebook(to_signed(torch.from_numpy(some[:: max(1, len(some) // 32)])))
+
+    @override
+    def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        return self._gather(np.sort(rng.choice(self._train, size)))
+
+    def _gather(self, index: np.ndarray) -> dict[str, Tensor]:
+        return {"frames": torch.from_numpy(self._frames[index])}
+
+    @override
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        frames = to_signed(batch["frames"]).contiguous(memory_format=torch.channels_last)
+        rebuilt, codebook, index = self.vae.train_losses(frames)
+        rebuilt = rebuilt.float()
+        contrast = (frames - self._median.to(frames.device)).abs().mean(1, keepdim=True) / 2
+        weight = 1.0 + self._config.contrast * contrast
+        error = rebuilt - frames
+        likeness = (error.abs() * weight).sum() / (weight.sum() * frames.shape[1])
+        if self._vgg is not None:
+            likeness = likeness + self._config.perceptual_weight * self._vgg(rebuilt, frames)
+        loss = likeness + self._config.codebook * codebook
+        scalars = {
+            "reconstruction": likeness.detach(),
+            "mse": error.detach().square().mean(),
+            "codebook": codebook.detach(),
+            "codes_used": torch.tensor(float(len(index.unique()))),
+        }
+        start = self._config.disc_start
+        if self.training:
+            self.steps += 1
+            if start is not None and self.steps > start:
+                loss = loss + self._adversarial(frames, rebuilt, likeness, scalars)
+            elif self.discriminator is not None:  # several processes want all gradients, if zero
+                loss = loss + 0.0 * sum(p.sum() for p in self.discriminator.parameters())
+        return {"loss": loss, **scalars}
+
+    def _adversarial(
+        self, frames: Tensor, rebuilt: Tensor, likeness: Tensor, scalars: dict[str, Tensor]
+    ) -> Tensor:
+        """Hinge losses of both players; adds their figures to `scalars`."""
+        assert self.discriminator is not None
+        frozen = {key: value.detach() for key, value in self.discriminator.named_parameters()}
+        verdict = -functional_call(self.discriminator, frozen, (rebuilt,)).float().mean()
+        with torch.autocast(frames.device.type, enabled=False):  # as for any backward pass
+            likeness_grad, verdict_grad = (
+                torch.autograd.grad(part, self.vae.last_layer, retain_graph=True)[0].norm()
+                for part in (likeness, verdict)
+            )
+        balance = (likeness_grad / (verdict_grad + 1e-4)).clamp(max=1e4)
+        recorded, made = self.discriminator(torch.cat([frames, rebuilt.detach()])).float().chunk(2)
+        hinge = 0.5 * (F.relu(1.0 - recorded).mean() + F.relu(1.0 + made).mean())
+        scalars |= {
+            "verdict": verdict.detach(),
+            "balance": balance,
+            "discriminator": hinge.detach(),
+        }
+        return self._config.adversarial * balance * verdict + hinge
+
+    @override
+    def validate(self) -> dict[str, float]:
+        if not len(self._held_out):
+            return {}
+        totals: list[dict[str, Tensor]] = []
+        for index in np.array_split(self._held_out, max(1, len(self._held_out) // 64)):
+            totals.append(self(self._gather(index), torch.Generator()))
+        figures = {k: float(np.mean([float(t[k]) for t in totals])) for k in totals[0]}
+        figures["psnr_db"] = float(10 * np.log10(4.0 / figures["mse"]))
+        figures["score"] = figures.pop("loss")
+        return figures
+
+    @override
+    def pictures(self) -> dict[str, Tensor]:
+        if not len(self._held_out):
+            return {}
+        frames = to_signed(torch.from_numpy(self._frames[self._held_out[::32][:8]]))
+        rebuilt = self.vae.decode(self.vae.posterior(frames)[0]).float().clamp(-1, 1)
+        rows = [torch.cat(list(x), dim=-1) for x in (frames, rebuilt)]
+        return {"truth above reconstruction": (torch.cat(rows, dim=-2) + 1) / 2}
