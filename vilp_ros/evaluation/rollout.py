@@ -33,7 +33,8 @@ class Agent(Protocol):
 
         Args:
             obs: what the robot sees now.
-            previous: what it knew one control period earlier; None at the first call.
+            previous: what it knew one control period earlier, perhaps without pictures; None at
+                the first call.
 
         Returns:
             `(n, 8)` absolute targets, n >= 1.
@@ -89,10 +90,12 @@ def run_episode(env: SimEnv, agent: Agent, seed: int) -> EpisodeResult:
     while steps < env.max_steps:
         chunk = agent.act_chunk(obs, previous)[: env.max_steps - steps]
         for left, action in zip(reversed(range(len(chunk))), chunk, strict=True):
-            if left > 1:
-                env.apply(action)  # nobody will look: do not render
-            else:
-                obs, previous = env.step(action), obs
+            env.apply(action)
+            if left == 1:
+                previous = env.state()
+            elif left == 0:  # the agent looks again: only now are pictures drawn
+                previous = obs if len(chunk) == 1 else previous
+                obs = env.observe()
             steps += 1
             if env.success():
                 return EpisodeResult(seed, True, steps, getattr(agent, "notes", None))

@@ -160,6 +160,10 @@ class SimEnv:
             {v: renderer.render(self.data, _CAMERAS[v]) for v in self.views} if renderer else {}
         )
 
+    def state(self) -> Observation:
+        """`observe` without pictures, which cost most of a control period."""
+        return self._observation({})
+
     def _observation(self, images: dict[str, np.ndarray]) -> Observation:
         return Observation(
             images=images,
@@ -215,7 +219,7 @@ class SimEnv:
         self.close()
 
     def _home_action(self) -> np.ndarray:
-        state = self._observation({})
+        state = self.state()
         target = state.ee_pose if self.action_kind == "ee_pose" else state.joint_position
         return np.concatenate([target, [MAX_WIDTH]])
 
