@@ -239,11 +239,11 @@ def recorded_plan(spec: BundleSpec, states: np.ndarray, step: int) -> np.ndarray
 
     Args:
         spec: of the bundle.
-        states: `(N, C)` of all observations of the episode.
+        states: `(N, S)` of all observations of the episode; a row is the beginning of a state.
         step: control period of the observation; rows beyond the end repeat the last state.
     """
     ahead = spec.policy.frame_interval * np.arange(spec.horizon + 1)
-    plan = states[np.minimum(step + ahead, len(states) - 1)]
+    plan = states[np.minimum(step + ahead, len(states) - 1), : spec.layout.row_dim]
     if not spec.layout.forecasts_proprio:
         plan[:, spec.layout.forecast_dim :] = plan[0, spec.layout.forecast_dim :]
     return plan
@@ -251,14 +251,15 @@ def recorded_plan(spec: BundleSpec, states: np.ndarray, step: int) -> np.ndarray
 
 def decode_states(policy: Policy, states: np.ndarray) -> np.ndarray:
     """Frames `(N, V, H, W, 3)` of any number of states; compiled decoders take whole plans only."""
-    rows = policy.spec.plan_shape[0]
+    rows, _, channels = policy.spec.plan_shape
     padded = np.concatenate([states, np.repeat(states[-1:], -len(states) % rows, axis=0)])
+    padded = padded[:, :channels]
     frames = [policy.decode(padded[i : i + rows]) for i in range(0, len(padded), rows)]
     return np.concatenate(frames)[: len(states)]
 
 
 def encode_episode(policy: Policy, episode: Episode) -> np.ndarray:
-    """States `(T + 1, C)` of all observations of an episode."""
+    """Rows `(T + 1, C)`, see `vilp_ros.policy.layout`, of all observations of an episode."""
     missing = set(policy.spec.views) - set(episode.images)
     if missing:
         raise VilpError(f"the bundle wants views {sorted(missing)}; found {list(episode.images)}")
@@ -269,7 +270,7 @@ def encode_episode(policy: Policy, episode: Episode) -> np.ndarray:
                 np.array([episode.images[view][t] for view in policy.spec.views], np.uint8),
                 proprio[t],
                 proprio[t - 1] if t else None,
-            )
+            )[: policy.spec.layout.row_dim]
             for t in range(len(proprio))
         ]
     )
