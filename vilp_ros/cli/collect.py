@@ -24,13 +24,13 @@ Roles, as in the LDP paper: `expert` (with actions), `action_free` (the same wit
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of the verb."""
-    from vilp_ros.data.episodes import ROLES
+    from vilp_ros.sim.collect import COLLECTED
     from vilp_ros.sim import TASKS
 
     parser.add_argument("--task", choices=TASKS, required=True)
     parser.add_argument("--episodes", type=int, required=True, help="how many the file shall hold")
     parser.add_argument("--out", type=Path, required=True, help="HDF5 file, made or continued")
-    parser.add_argument("--role", choices=ROLES, default="expert")
+    parser.add_argument("--role", choices=COLLECTED, default="expert")
     parser.add_argument(
         "--seed-start", type=int, default=0, help="seed of the first pose of the objects (0)"
     )

@@ -18,7 +18,20 @@ from types import ModuleType
 from vilp_ros import __version__
 from vilp_ros.errors import VilpError
 
-VERBS = ("demo", "up", "collect", "record", "train", "eval", "bench", "view")
+VERBS = (
+    "demo",
+    "up",
+    "collect",
+    "record",
+    "repair",
+    "convert",
+    "data",
+    "replay",
+    "train",
+    "eval",
+    "bench",
+    "view",
+)
 
 EXAMPLES = """\
 examples:
@@ -26,6 +39,10 @@ examples:
   vilp up
   vilp collect --task lift --episodes 200 --out datasets/lift.hdf5
   vilp record --out demonstrations --task lift --expert --episodes 100
+  vilp repair demonstrations
+  vilp convert demonstrations --out datasets/lift_bags.hdf5
+  vilp data datasets/lift_bags.hdf5
+  vilp replay demonstrations/episode_0000 --execute
   vilp train --config config/training/ldp_lift.yaml --out models/my_lift
   vilp eval --bundle models/ldp_lift --episodes 100 --json lift.json
   vilp bench --bundle models/ldp_lift

@@ -256,6 +256,15 @@ def find_bags(paths: Iterable[str | Path]) -> list[Path]:
     return found
 
 
+def message_count(path: str | Path) -> int:
+    """Messages of a bag by its metadata, 0 if there is none."""
+    try:
+        body = yaml.load((Path(path) / "metadata.yaml").read_text(), yaml.CSafeLoader)
+        return int(body["rosbag2_bagfile_information"]["message_count"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return 0
+
+
 def relabel(path: str | Path, labels: Mapping[str, str]) -> None:
     """Changes labels of a finished bag; the messages are not touched."""
     file = Path(path) / "metadata.yaml"

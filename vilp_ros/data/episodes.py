@@ -6,7 +6,7 @@ what robomimic has no place for (role, outcome, seed) are attributes of the epis
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +16,9 @@ import numpy as np
 
 from vilp_ros.errors import VilpError
 
-ROLES = ("expert", "action_free", "suboptimal")
-_STATE_KEYS = ("ee_pose", "gripper_width", "joint_position", "joint_velocity")
+ROLES = ("expert", "action_free", "suboptimal", "correction")
+STATE_KEYS = ("ee_pose", "gripper_width", "joint_position", "joint_velocity")
+_CHUNK = 16
 
 
 class DatasetError(VilpError):
@@ -37,7 +38,8 @@ class Episode:
         actions: `(T, 8)` absolute targets as executed, or None for action-free episodes.
         disturbed: `(T,)` bool, True where exploration noise moved the arm: the inverse dynamics
             learns from these steps, the planner must not imitate them.
-        role: one of `ROLES`.
+        role: one of `ROLES`; `correction`: a human took over from a policy, whose own steps count
+            as disturbed.
         success: whether the task was done.
         seed: seed that placed the objects.
         info: whatever else identifies the episode (e.g. the grasp mode).
@@ -66,7 +68,7 @@ class Episode:
         if len(self) < 1:
             raise DatasetError(f"episode of seed {self.seed} has no control period")
         frames = {name: len(x) for name, x in self.images.items()}
-        frames |= {key: len(getattr(self, key)) for key in _STATE_KEYS}
+        frames |= {key: len(getattr(self, key)) for key in STATE_KEYS}
         for name, n in frames.items():
             if n != len(self) + 1:
                 raise DatasetError(f"{name} has {n} frames; ee_pose has {len(self) + 1}")
@@ -74,9 +76,89 @@ class Episode:
             raise DatasetError(f"actions are {self.actions.shape}; expected {(len(self), 8)}")
         if (self.actions is None) != (self.role == "action_free"):
             raise DatasetError(f"role {self.role!r} with{'out' * (self.actions is None)} actions")
-        for key in (*_STATE_KEYS, *(["actions"] if self.actions is not None else [])):
+        for key in (*STATE_KEYS, *(["actions"] if self.actions is not None else [])):
             if not np.isfinite(getattr(self, key)).all():
                 raise DatasetError(f"{key} of seed {self.seed} holds NaN or Inf")
+
+
+def _finish(group: h5py.Group, episode: Episode) -> None:
+    """Everything but the observations."""
+    if episode.actions is not None:
+        group.create_dataset("actions", data=np.asarray(episode.actions, np.float32))
+    group.create_dataset("disturbed", data=np.asarray(episode.disturbed, bool))
+    group.attrs["num_samples"] = len(episode)
+    group.attrs["role"] = episode.role
+    group.attrs["success"] = bool(episode.success)
+    for key, value in episode.info.items():
+        group.attrs[f"info.{key}"] = value
+    group.attrs["seed"] = episode.seed  # last: its presence marks a whole episode
+
+
+class EpisodeStream:
+    """Takes frames one by one, holds at most one chunk of them.
+
+    Made by `EpisodeWriter.stream`. Until `finish` the file does not count it as an episode.
+    """
+
+    def __init__(self, group: h5py.Group) -> None:
+        self._group = group
+        self._obs = group.create_group("obs")
+        self._pending: dict[str, list[np.ndarray]] = {}
+
+    def append(self, images: Mapping[str, np.ndarray]) -> None:
+        """Takes one frame of every view, `(H, W, 3)` uint8."""
+        for view, image in images.items():
+            frames = self._pending.setdefault(view, [])
+            frames.append(image)
+            if len(frames) == _CHUNK:
+                self._flush(view)
+
+    def finish(self, episode: Episode) -> None:
+        """Writes the rest.
+
+        Args:
+            episode: without images; as many of the frames are kept as it has observations.
+
+        Raises:
+            DatasetError: a field has the wrong length or is not finite; nothing is kept then.
+        """
+        try:
+            episode.check()
+        except DatasetError:
+            self.discard()
+            raise
+        for view in list(self._pending):
+            self._flush(view)
+        for frames in self._obs.values():
+            frames.resize(len(episode) + 1, axis=0)
+        for key in STATE_KEYS:
+            self._obs.create_dataset(key, data=np.asarray(getattr(episode, key), np.float64))
+        _finish(self._group, episode)
+        self._group.file.flush()
+
+    def discard(self) -> None:
+        """Forgets the episode."""
+        self._pending.clear()
+        del self._group.parent[self._group.name]
+
+    def _flush(self, view: str) -> None:
+        if not self._pending[view]:
+            return
+        frames = np.stack(self._pending[view])
+        self._pending[view] = []
+        name, shape = f"{view}_image", frames.shape[1:]
+        if name not in self._obs:
+            self._obs.create_dataset(
+                name,
+                shape=(0, *shape),
+                maxshape=(None, *shape),
+                dtype=np.uint8,
+                chunks=(_CHUNK, *shape),
+                compression="lzf",
+            )
+        data = self._obs[name]
+        data.resize(len(data) + len(frames), axis=0)
+        data[-len(frames) :] = frames
 
 
 class EpisodeWriter:
@@ -128,24 +210,29 @@ class EpisodeWriter:
             DatasetError: a field has the wrong length or is not finite.
         """
         episode.check()
-        index = 1 + max((int(name.removeprefix("demo_")) for name in self._data), default=-1)
-        group = self._data.create_group(f"demo_{index}")
+        group = self._new_group()
         obs = group.create_group("obs")
         for view, frames in episode.images.items():
-            chunk = (min(16, len(frames)), *frames.shape[1:])
+            chunk = (min(_CHUNK, len(frames)), *frames.shape[1:])
             obs.create_dataset(f"{view}_image", data=frames, chunks=chunk, compression="lzf")
-        for key in _STATE_KEYS:
-            obs.create_dataset(key, data=np.asarray(getattr(episode, key), np.float32))
-        if episode.actions is not None:
-            group.create_dataset("actions", data=np.asarray(episode.actions, np.float32))
-        group.create_dataset("disturbed", data=np.asarray(episode.disturbed, bool))
-        group.attrs["num_samples"] = len(episode)
-        group.attrs["role"] = episode.role
-        group.attrs["success"] = bool(episode.success)
-        for key, value in episode.info.items():
-            group.attrs[f"info.{key}"] = value
-        group.attrs["seed"] = episode.seed  # last: its presence marks a whole episode
+        for key in STATE_KEYS:
+            obs.create_dataset(key, data=np.asarray(getattr(episode, key), np.float64))
+        _finish(group, episode)
         self._file.flush()
+
+    def stream(self) -> EpisodeStream:
+        """An episode too long to be held in memory: written as it comes."""
+        return EpisodeStream(self._new_group())
+
+    def notes(self, key: str) -> set[str]:
+        """What `info[key]` says in the episodes already there."""
+        attribute = f"info.{key}"
+        found = (self._data[name].attrs.get(attribute) for name in self._data)
+        return {str(value) for value in found if value is not None}
+
+    def _new_group(self) -> h5py.Group:
+        index = 1 + max((int(name.removeprefix("demo_")) for name in self._data), default=-1)
+        return self._data.create_group(f"demo_{index}")
 
     def close(self) -> None:
         """Closes the file."""
@@ -190,6 +277,10 @@ class EpisodeFile:
         names = [name for name in data if "seed" in data[name].attrs]
         self._groups = [data[n] for n in sorted(names, key=lambda n: int(n.split("_")[1]))]
 
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
     def __len__(self) -> int:
         """Number of whole episodes."""
         return len(self._groups)
@@ -201,6 +292,11 @@ class EpisodeFile:
             return ()
         keys = self._groups[0]["obs"]
         return tuple(sorted(k.removesuffix("_image") for k in keys if k.endswith("_image")))
+
+    @property
+    def roles(self) -> list[str]:
+        """Label of each episode."""
+        return [str(group.attrs["role"]) for group in self._groups]
 
     def read(self, index: int, views: tuple[str, ...] | None = None) -> Episode:
         """One episode with the images of `views` only (None: all of them)."""
@@ -214,7 +310,7 @@ class EpisodeFile:
         }
         return Episode(
             images={view: obs[f"{view}_image"][()] for view in wanted},
-            **{key: obs[key][()] for key in _STATE_KEYS},
+            **{key: obs[key][()] for key in STATE_KEYS},
             actions=group["actions"][()] if "actions" in group else None,
             disturbed=group["disturbed"][()],
             role=str(group.attrs["role"]),
@@ -222,6 +318,10 @@ class EpisodeFile:
             seed=int(group.attrs["seed"]),
             info=info,
         )
+
+    def frames(self, index: int, view: str, picks: np.ndarray) -> np.ndarray:
+        """Some frames `(N, H, W, 3)` of an episode; `picks` are rising indices."""
+        return self._groups[index]["obs"][f"{view}_image"][picks]
 
     def __getitem__(self, index: int) -> Episode:
         """One episode with all its images."""

@@ -114,6 +114,8 @@ class Observer:
             VilpError: it is not what the contract promises, or not finite.
         """
         proprio, stamp_s = self._contract.proprio, seconds(message.header.stamp)
+        if stamp_s == 0:
+            raise MessageError("the header bears no stamp: make the driver set it")
         if view := self._contract.views.get(channel):
             return stamp_s - view.latency_s, rgb_pixels(view, message)
         value = self._state(channel, message)

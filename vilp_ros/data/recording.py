@@ -180,7 +180,8 @@ class Recording:
             return Ended(self.path, why, report["findings"], failed=True)
         verdict = "broken" if report["findings"] else "ok"
         labels = {"outcome": outcome, "verdict": verdict, "audit": json.dumps(report)}
-        self._attempt(lambda: self.writer.close(labels))
+        if not self.failure:
+            self._attempt(lambda: self.writer.close(labels))
         if self.failure:
             cure = f"`vilp repair {self.path}` saves what was written"
             message = f"{self.path.name} failed: {self.failure}; {cure}"

@@ -82,8 +82,9 @@ def repair(path: str | Path) -> Repair:
     workshop = path.with_name(f".{path.name}.repair")
     shutil.rmtree(workshop, ignore_errors=True)
     fresh = BagWriter(workshop / path.name, {**labels, "repaired": "true"})
-    with files[0].open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        walk = _Walk(memoryview(data))
+    try:
+        with files[0].open("rb") as file:
+            walk = _Walk(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
         first_ns = 0
         for message in walk.messages():
             first_ns = first_ns or message.time_ns
@@ -91,8 +92,11 @@ def repair(path: str | Path) -> Repair:
                 qos = get_qos(message.qos) if message.qos else []
                 fresh.add(message.topic, message.kind, qos=qos)
             fresh.write(message.topic, message.time_ns, message.data)
-        lost_bytes = walk.rest()
-        walk.release()
+    except (BagError, ValueError):  # ValueError: an empty file cannot be mapped
+        fresh.abort()
+        shutil.rmtree(workshop)
+        raise BagError(f"{path} is no MCAP file from its beginning: nothing can be saved") from None
+    lost_bytes = walk.rest()
     if not fresh.messages:
         fresh.abort()
         shutil.rmtree(workshop)
@@ -130,7 +134,7 @@ class _Walk:
         self._schemas: dict[int, str] = {}
         self._channels: dict[int, tuple[str, str, bytes]] = {}
         if bytes(data[: len(_MAGIC)]) != _MAGIC:
-            raise BagError("the file does not begin like an MCAP file: nothing can be saved")
+            raise BagError("no MCAP file")
 
     def messages(self) -> Iterator[_Stored]:
         """Every whole message, also those of a chunk whose end is missing."""
@@ -139,10 +143,6 @@ class _Walk:
     def rest(self) -> int:
         """Bytes behind the last whole record."""
         return len(self._data) - self._at
-
-    def release(self) -> None:
-        """Lets go of the file."""
-        self._data.release()
 
     def _records(self, data: memoryview, at: int) -> Iterator[_Stored]:
         outer = data is self._data

@@ -12,14 +12,22 @@ from vilp_ros.data.episodes import DatasetError, EpisodeFile
 from vilp_ros.data.windows import Timeline
 from vilp_ros.geometry import ee_proprio
 
+PLAYED_BY = {
+    "expert": ("expert", "correction"),
+    "action_free": ("action_free",),
+    "suboptimal": ("suboptimal",),
+}
+"""Which labels a role is played by. In a correction the policy's own steps count as disturbed."""
+
 
 class Source(NamedTuple):
     """Which episodes of which file play which role.
 
     Attributes:
-        path: a file of episodes.
+        path: a file of episodes; those are taken whose label fits the role. Where none does, the
+            file's expert episodes may play `action_free`.
         role: the role that they play here.
-        start: index of the first one.
+        start: index of the first one among them.
         number: how many; None for all that follow.
     """
 
@@ -81,17 +89,16 @@ def load_table(sources: Iterable[Source], views: tuple[str, ...]) -> Table:
         tasks.add((file.task, file.action_kind, file.control_period_s))
         if missing := set(views) - set(file.views):
             raise DatasetError(f"{path} has views {list(file.views)}, not {sorted(missing)}")
-        end = len(file) if number is None else start + number
-        if not start < end <= len(file):
+        chosen = _playing(file, role)
+        end = len(chosen) if number is None else start + number
+        if not start < end <= len(chosen):
             raise DatasetError(
-                f"{path} holds {len(file)} episodes; {start} to {end} were asked for"
+                f"{path} holds {len(chosen)} episodes; {start} to {end} were asked for"
             )
-        for index in range(start, end):
+        for index in chosen[start:end]:
             episode = file.read(index, views)
             if role == "action_free":
                 episode.actions = None
-            elif episode.actions is None:
-                raise DatasetError(f"{path} has no actions: it can only be action_free, not {role}")
             episodes.append(episode)
             roles.append(role)
     if not episodes:
@@ -120,3 +127,16 @@ def load_table(sources: Iterable[Source], views: tuple[str, ...]) -> Table:
         task=task,
         control_period_s=period,
     )
+
+
+def _playing(file: EpisodeFile, role: str) -> list[int]:
+    """Indices of the episodes that may play a role."""
+    labels = file.roles
+    chosen = [i for i, label in enumerate(labels) if label in PLAYED_BY[role]]
+    if not chosen and role == "action_free":
+        chosen = [i for i, label in enumerate(labels) if label in PLAYED_BY["expert"]]
+    if not chosen and labels:
+        there = sorted(set(labels))
+        hint = " (without actions it can only be action_free)" if there == ["action_free"] else ""
+        raise DatasetError(f"{file.path} holds {', '.join(there)}; none may play {role}{hint}")
+    return chosen

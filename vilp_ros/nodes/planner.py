@@ -215,6 +215,7 @@ class PlannerNode(ManagedNode):
         age, cost = self._age.ages(), self._cost.ages()
         values: dict[str, object] = {
             "bundle": self._spec.name,
+            "noise_seed": self._seed,
             "plan_rate_hz": self._rate.hz,
             "plan_ms_p50": 1e3 * cost.p50_s,
             "plan_ms_p99": 1e3 * cost.p99_s,

@@ -13,7 +13,7 @@ from threading import Thread
 import numpy as np
 from tqdm import tqdm
 
-from vilp_ros.data.episodes import ROLES, Episode, EpisodeWriter
+from vilp_ros.data.episodes import Episode, EpisodeWriter
 from vilp_ros.errors import VilpError
 from vilp_ros.sim.demonstrator import Demonstrator, Job
 from vilp_ros.sim.env import SimEnv
@@ -21,6 +21,7 @@ from vilp_ros.sim.experts import MODES
 
 EVALUATION_SEEDS = 700_000
 ATTEMPTS = 5
+COLLECTED = ("expert", "action_free", "suboptimal")
 _VIEWS = ("agentview", "eye_in_hand")
 
 
@@ -73,8 +74,8 @@ def collect(
     Raises:
         VilpError: unknown role, a noise outside [0, 1), or seeds reserved for evaluation.
     """
-    if role not in ROLES:
-        raise VilpError(f"role is {role!r}: choose from {', '.join(ROLES)}")
+    if role not in COLLECTED:
+        raise VilpError(f"role is {role!r}: choose from {', '.join(COLLECTED)}")
     if not 0 <= noise < 1:
         raise VilpError(f"noise is {noise}: a share of the steps, at least 0 and below 1")
     modes = MODES[task]

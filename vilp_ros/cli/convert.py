@@ -1,0 +1,126 @@
+"""`vilp convert`: bags to a dataset, and datasets from one format to another."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vilp_ros.data.convert import Outcome
+
+HELP = "bags to a training dataset; datasets to and from other formats"
+FORMATS = ("hdf5", "robomimic", "lerobot", "zarr")
+DESCRIPTION = """\
+Turns bags into the dataset that `vilp train` reads. The code that joins cameras and arm is that of
+the observation node, so training sees what the robot will see, to the bit. A bag is an episode; one
+without commands becomes action_free, a failure suboptimal, one in which a human took over from a
+policy a correction. Bags that the audit marked broken are left out unless --broken is given.
+
+  vilp convert demonstrations --out datasets/lift_bags.hdf5
+  vilp convert cam_run_1 cam_run_2 --out free.hdf5 --task lift --contract my_arm.yaml
+  vilp convert demonstrations --out d.hdf5 --topic agentview/image_raw:=/cam0/image_raw
+
+Memory stays constant; a conversion that was cut off goes on when the same command is given again. A
+bag that cannot be used is named with its reason, the others are converted, and the exit code is 1.
+Beside OUT lie OUT_sheets/ (a contact sheet for each episode) and OUT.stats.json.
+
+Other formats come in and go out by --from and --to (robomimic HDF5, LeRobot v3.0, the zarr layout
+of diffusion_policy):
+  vilp convert datasets/lift_bags.hdf5 --out lift_lerobot --to lerobot
+  vilp convert demo_v15.hdf5 --from robomimic --out theirs.hdf5 --task lift"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments of the verb."""
+    from vilp_ros.data.episodes import ROLES
+
+    parser.add_argument("sources", nargs="+", type=Path, help="bags, folders of bags, or a dataset")
+    parser.add_argument("--out", type=Path, required=True, help="dataset, made or continued")
+    parser.add_argument("--from", dest="source", choices=FORMATS, help="format of a dataset")
+    parser.add_argument("--to", choices=FORMATS, default="hdf5", help="format of OUT")
+    parser.add_argument("--task", default="", help="instead of the one noted in the bags")
+    parser.add_argument("--role", choices=ROLES, default="", help="instead of the one found")
+    parser.add_argument("--contract", help="robot, instead of the one noted: a file or a name")
+    parser.add_argument(
+        "--topic",
+        action="append",
+        default=[],
+        metavar="NAME:=TOPIC",
+        help="where a topic of the contract has another name in the bag; may be repeated",
+    )
+    parser.add_argument("--broken", action="store_true", help="also bags that the audit marked")
+    parser.add_argument("--no-sheets", action="store_true", help="write no contact sheets")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Converts; prints a line for each bag that needs one."""
+    if args.source or args.to != "hdf5":
+        from vilp_ros.data.formats import translate
+
+        count = translate(args.sources, args.source or "hdf5", args.out, args.to, args.task)
+        print(f"{args.out}: {count} episodes written as {args.to}")
+        return 0
+    return _bags(args)
+
+
+def _bags(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from vilp_ros.contract import Contract
+    from vilp_ros.data.bag import find_bags, message_count
+    from vilp_ros.data.convert import Choice, convert_bag
+    from vilp_ros.errors import VilpError
+    from vilp_ros.nodes.files import find_contract
+
+    pairs = [words.partition(":=") for words in args.topic]
+    if wrong := [a for a, sign, b in pairs if not (a and sign and b)]:
+        raise VilpError(f"--topic {wrong[0]}: expected NAME:=TOPIC, such as ee_pose:=/arm/pose")
+    contract = Contract.load(find_contract(args.contract)) if args.contract else None
+    topics = {name: topic for name, _, topic in pairs}
+    choice = Choice(contract, args.task, args.role, topics, args.broken)
+    outcomes = []
+    bags = find_bags(args.sources)
+    total = sum(map(message_count, bags))
+    with tqdm(total=total, unit=" messages", unit_scale=True, mininterval=0.5) as bar:
+        for path in bags:
+            bar.set_description(path.name)
+            outcomes.append(convert_bag(path, args.out, choice, bar.update))
+    return _tell(args, outcomes)
+
+
+def _tell(args: argparse.Namespace, outcomes: list[Outcome]) -> int:
+    """Says what became of the bags; writes what lies beside the dataset."""
+    for outcome in outcomes:
+        if outcome.error:
+            print(f"not converted: {outcome.error}")
+        for note in outcome.notes:
+            print(f"{outcome.path}: {note}")
+    if args.out.is_file():
+        _beside(args.out, sheets=not args.no_sheets)
+    made = [o for o in outcomes if o.steps]
+    roles = Counter(o.role for o in made)
+    words = ", ".join(f"{count} {role}" for role, count in sorted(roles.items())) or "none"
+    there = sum(o.there for o in outcomes)
+    print(
+        f"{args.out}: {len(made)} bags converted ({words}; {sum(o.steps for o in made)} steps), "
+        f"{there} were there, {sum(bool(o.error) for o in outcomes)} could not be"
+    )
+    return int(any(o.error for o in outcomes))
+
+
+def _beside(out: Path, sheets: bool) -> None:
+    from vilp_ros.data.episodes import EpisodeFile
+    from vilp_ros.data.outliers import statistics
+    from vilp_ros.data.sheet import save_sheet
+
+    file = EpisodeFile(out)
+    text = json.dumps(statistics(file), indent=2) + "\n"
+    out.with_suffix(".stats.json").write_text(text)
+    for index in range(len(file) if sheets else 0):
+        path = out.with_name(f"{out.stem}_sheets") / f"{index:04}.png"
+        if not path.exists():
+            save_sheet(file, index, path)
+    file.close()
