@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 PACKAGE = "vilp_ros"
 SHARED = ("launch", "config", "models", "rviz")
-NODES = ("sim", "observation", "planner", "controller", "recorder")
+NODES = ("sim", "observation", "planner", "controller", "recorder", "franka_driver")
 
 # Never `rclpy` or `sensor_msgs`: on PyPI those names are nobody's. The wheels are called ros-*, one
 # ROS distribution per environment; a machine with ROS 2 needs none of them.
@@ -56,6 +56,7 @@ setup(
         "pillow>=10.1",
         "pyyaml",
         "rich",
+        "ruckig",
         "rosbags>=0.11",
         "safetensors",
         "tensorboard",
@@ -64,6 +65,8 @@ setup(
         "typing-extensions",
     ],
     extras_require={
+        # frankik: kinematics of a Franka, for every way to it; franky: libfranka, for franka_driver.
+        "franka": ["franky-control>=2,<3", "frankik>=1.0.1", "websockets"],
         "ros": ["cv-bridge", *(f"ros-jazzy-{name}" for name in ROS.split())],
         "lerobot": ["av", "pyarrow"],  # its format; the lerobot package itself is not needed
         # Of `vilp view`; later ones want numpy 2.

@@ -94,6 +94,12 @@ def test_every_ros_package_is_an_exec_depend():
 
 def test_every_other_import_is_required(distribution):
     required = {canonicalize_name(Requirement(line).name) for line in distribution.install_requires}
+    extras = ("franka",)  # what only a Franka needs
+    required |= {
+        canonicalize_name(Requirement(line).name)
+        for extra in extras
+        for line in distribution.extras_require[extra]
+    }
     required.add("cv-bridge")  # extra `ros`; with ROS 2 it comes from apt
     required |= {"av", "pyarrow"}  # extra `lerobot`; imported where that format is asked for
     for module in imported("vilp_ros"):

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vilp_ros.control.action import Array, difference, fault, moved, same_sign
+from vilp_ros.control.ladder import Ladder
 
 BACKWARD_TOLERANCE_S = 0.01
 
@@ -52,17 +53,20 @@ class Sample:
         action: (8,); see `vilp_ros.control.action`.
         source_stamp_s: instant of the observation that it came from.
         exhausted: the plan is over or was dropped, and `action` repeats the last sample: hold.
+        rate: of the plan's time: 1 by its stamps, less while it slows since no newer one came.
     """
 
     action: Array
     source_stamp_s: float
     exhausted: bool
+    rate: float = 1.0
 
 
 @dataclass(frozen=True)
 class _Plan:
     stamp_s: float
     actions: Array  # (N, 8)
+    clock: Ladder
 
 
 class ActionTimeline:
@@ -70,7 +74,11 @@ class ActionTimeline:
 
     Between action k and k + 1 a sample is interpolated. When a newer plan takes over, what was
     sampled last differs from it; that difference is added to the new plan and fades out over
-    `crossfade_s`. A plan that agrees with the old one thus causes no lag, any other no jump.
+    `crossfade_s`. A plan that agrees with the old one thus causes no lag, any other no jump. The
+    first plan after a `clear` fades in over `fade_in_s` from where the arm is, if that is told.
+
+    When no newer plan comes, the time of the old one is scaled down to a stop (see `Ladder`), along
+    actions beyond `n_action_steps` if it has them.
 
     Args:
         kind: "ee_pose" or "joint_position".
@@ -78,6 +86,8 @@ class ActionTimeline:
         n_action_steps: how many actions of a plan are executed at most.
         crossfade_s: duration of the fade; 0 switches at once.
         latency_s: from sending a command to the arm acting on it; samples lie that far ahead.
+        slow_s: real time in which a plan that nobody renews comes to its stop; 0 stops dead.
+        fade_in_s: duration of the first fade.
     """
 
     def __init__(
@@ -87,6 +97,8 @@ class ActionTimeline:
         n_action_steps: int,
         crossfade_s: float = 0.1,
         latency_s: float = 0.0,
+        slow_s: float = 0.0,
+        fade_in_s: float = 0.0,
     ) -> None:
         if latency_s >= n_action_steps * period_s:
             lasts_s = n_action_steps * period_s
@@ -96,6 +108,7 @@ class ActionTimeline:
         self._n_action_steps = n_action_steps
         self._crossfade_s = crossfade_s
         self._latency_s = latency_s
+        self._slow_s, self._fade_in_s = slow_s, fade_in_s
         self._lock = threading.Lock()
         self._now_s = -math.inf  # the latest time of this epoch
         self._not_before_s = -math.inf
@@ -103,15 +116,18 @@ class ActionTimeline:
         self._last: Sample | None = None
         self._last_s = -math.inf  # when `_last` was sampled
         self._fade: Array | None = None
-        self._fade_from_s = -math.inf
+        self._fade_from_s, self._fade_over_s = -math.inf, crossfade_s
 
-    def submit(self, stamp_s: float, actions: ArrayLike, now_s: float) -> Accepted | str:
+    def submit(
+        self, stamp_s: float, actions: ArrayLike, now_s: float, present: ArrayLike | None = None
+    ) -> Accepted | str:
         """Offer a plan.
 
         Args:
             stamp_s: instant of the observation it was made from.
             actions: (N, 8), N >= n_action_steps; action k is the target for stamp_s + k * period_s.
             now_s: present time.
+            present: (8,) where the arm is; None: the first plan does not fade in.
 
         Returns:
             Accepted, or why the plan was refused.
@@ -126,12 +142,16 @@ class ActionTimeline:
             now_s = self._advance(now_s)
             if refusal := self._refusal(stamp_s, now_s):
                 return refusal
-            self._plan = _Plan(stamp_s, actions)
+            self._plan = _Plan(stamp_s, actions, self._clock(len(actions)))
             if self._last is not None:
                 # Against where the new plan would have been at the last sample, not now: a plan
                 # that continues the old one then differs by nothing.
                 self._fade = difference(self._kind, self._at(self._last_s), self._last.action)
-                self._fade_from_s = self._last_s
+                self._fade_from_s, self._fade_over_s = self._last_s, self._crossfade_s
+            elif present is not None:
+                start = np.asarray(present, dtype=np.float64)
+                self._fade = difference(self._kind, self._at(now_s), start)
+                self._fade_from_s, self._fade_over_s = now_s, self._fade_in_s
             return Accepted(stamp_s, now_s - stamp_s)
 
     def sample(self, now_s: float) -> Sample | None:
@@ -145,23 +165,35 @@ class ActionTimeline:
         """
         with self._lock:
             now_s = self._advance(now_s)
-            if self._plan is not None and now_s < self._end_s(self._plan.stamp_s):
-                action = self._at(now_s)
-                if self._fade is not None:
-                    elapsed_s = now_s - self._fade_from_s
-                    if elapsed_s < self._crossfade_s:
-                        weight = 1 - elapsed_s / self._crossfade_s
-                        action = moved(self._kind, action, weight * self._fade)
-                    else:
-                        self._fade = None
+            if self._plan is not None and now_s < self._end_s(self._plan.stamp_s, self._plan.clock):
+                if now_s - self._fade_from_s >= self._fade_over_s:
+                    self._fade = None
+                action = self._faded(now_s)
                 if self._last is not None:
                     action = same_sign(self._kind, action, self._last.action)
                 action.setflags(write=False)
-                self._last = Sample(action, self._plan.stamp_s, exhausted=False)
+                rate = self._plan.clock.at(now_s + self._latency_s - self._plan.stamp_s).rate
+                self._last = Sample(action, self._plan.stamp_s, exhausted=False, rate=rate)
             elif self._last is not None:
-                self._last = Sample(self._last.action, self._last.source_stamp_s, exhausted=True)
+                last = self._last
+                self._last = Sample(last.action, last.source_stamp_s, exhausted=True, rate=0.0)
             self._last_s = now_s
             return self._last
+
+    def ahead(self, now_s: float, times_s: ArrayLike) -> Array | None:
+        """What samples will be if no newer plan comes; changes nothing.
+
+        Args:
+            now_s: present time.
+            times_s: (K,) from now, not negative.
+
+        Returns:
+            (K, 8), each interpolated like a sample; None without a plan in force.
+        """
+        with self._lock:
+            if self._plan is None:
+                return None
+            return np.array([self._faded(now_s + time_s) for time_s in np.asarray(times_s)])
 
     def clear(self, not_before_s: float) -> None:
         """Forget every plan and the last sample.
@@ -180,9 +212,13 @@ class ActionTimeline:
         self._now_s = max(self._now_s, now_s)
         return self._now_s
 
-    def _end_s(self, stamp_s: float) -> float:
-        """When the last action to execute has been in force for its period."""
-        return stamp_s + self._n_action_steps * self._period_s - self._latency_s
+    def _clock(self, rows: int) -> Ladder:
+        end_s, last_s = self._n_action_steps * self._period_s, (rows - 1) * self._period_s
+        return Ladder.ending(end_s, self._slow_s, last_s)
+
+    def _end_s(self, stamp_s: float, clock: Ladder) -> float:
+        """When the last action to execute has been in force for its period, or time stands."""
+        return stamp_s + clock.lasts_s - self._latency_s
 
     def _refusal(self, stamp_s: float, now_s: float) -> str | None:
         if not math.isfinite(stamp_s):
@@ -197,8 +233,8 @@ class ActionTimeline:
             return f"plan is a duplicate of the one in force, stamped {stamp_s:.3f} s"
         if self._plan is not None and stamp_s < self._plan.stamp_s:
             return f"plan is {self._plan.stamp_s - stamp_s:.3f} s older than the one in force"
-        if now_s >= self._end_s(stamp_s):
-            lasts_s = self._end_s(stamp_s) - stamp_s
+        lasts_s = self._n_action_steps * self._period_s - self._latency_s
+        if now_s >= stamp_s + lasts_s:
             return (
                 f"plan is stale: {now_s - stamp_s:.3f} s old on arrival, and lasts {lasts_s:.3f} s"
             )
@@ -208,9 +244,16 @@ class ActionTimeline:
         """The plan in force, interpolated, before any fade."""
         assert self._plan is not None
         actions = self._plan.actions
-        elapsed = (now_s + self._latency_s - self._plan.stamp_s) / self._period_s
-        elapsed = min(max(elapsed, 0.0), len(actions) - 1.0)
+        elapsed_s = self._plan.clock.at(now_s + self._latency_s - self._plan.stamp_s).time_s
+        elapsed = min(elapsed_s / self._period_s, len(actions) - 1.0)
         index = int(elapsed)
         start, end = actions[index], actions[min(index + 1, len(actions) - 1)]
         change = difference(self._kind, start, end)
         return moved(self._kind, start, (elapsed - index) * change)
+
+    def _faded(self, now_s: float) -> Array:
+        """The plan in force with what is left of the fade."""
+        action, elapsed_s = self._at(now_s), now_s - self._fade_from_s
+        if self._fade is None or elapsed_s >= self._fade_over_s:
+            return action
+        return moved(self._kind, action, (1 - elapsed_s / self._fade_over_s) * self._fade)

@@ -1,0 +1,179 @@
+"""Poses of the grip site to joint angles of a Franka arm and back, continuous from call to call.
+
+Analytic inverse kinematics by frankik (MIT; after He and Liu, "Analytical Inverse Kinematics for
+Franka Emika Panda", 2021): given the pose and joint 7 the other six follow, in 5 us. Joint 7 is
+chosen here, by a Newton step, for the least motion of all joints: a choice that is continuous,
+which the nearest of a grid of values is not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vilp_ros.control.action import Array
+from vilp_ros.errors import VilpError
+from vilp_ros.geometry import matrix_to_quat, quat_to_matrix
+
+ARMS = ("fr3", "panda")
+MAX_JUMP_RAD = 0.5
+_EPSILON = 1e-6  # rad
+_DAMPING = 1e-17 * np.eye(6)  # of columns that are _EPSILON long
+_CENTRING = 0.5  # rad of drift a rad of motion, a whole range away from its middle
+_STEP = 0.02  # rad between values of joint 7 that are tried when the first has no solution
+_BISECTIONS = 8
+_POLISHING, _EXACT = 20, 1e-8
+
+
+class KinematicsError(VilpError):
+    """A pose that the arm cannot take from where it is; the message names the pose or the joint."""
+
+
+def _hand() -> Array:
+    """Flange to grip site: the Franka Hand, turned by -45 degrees, 0.1034 m long."""
+    half = np.sqrt(0.5)
+    hand = np.eye(4)
+    hand[:2, :2] = [[half, half], [-half, half]]
+    hand[2, 3] = 0.1034
+    return hand
+
+
+_FROM_HAND = np.linalg.inv(_hand())
+
+
+def _change(start: Array, end: Array) -> Array:
+    """(6,) from one matrix (4, 4) to another: m, and the sine of the turn as a vector, rad."""
+    spin = end[:3, :3] @ start[:3, :3].T
+    x, y, z = spin[2, 1] - spin[1, 2], spin[0, 2] - spin[2, 0], spin[1, 0] - spin[0, 1]
+    return np.array([*(end[:3, 3] - start[:3, 3]), x / 2, y / 2, z / 2])
+
+
+class Kinematics:
+    """Forward and inverse kinematics of one arm with the Franka Hand.
+
+    Args:
+        arm: "fr3" or "panda"; they differ in the ranges of their joints.
+        joint_position: (lo, hi) rad for each joint, of the contract.
+
+    Raises:
+        VilpError: frankik is not installed.
+    """
+
+    def __init__(self, arm: str, joint_position: ArrayLike) -> None:
+        try:
+            import frankik
+        except ImportError:
+            raise VilpError(
+                "inverse kinematics needs frankik: pip install 'vilp_ros[franka]'"
+            ) from None
+        self._frankik: Any = frankik
+        self._arm = arm
+        self._low, self._high = np.array(joint_position, dtype=np.float64).T
+        self._middle, self._span = (self._low + self._high) / 2, self._high - self._low
+
+    def forward(self, joints: ArrayLike) -> Array:
+        """Pose (7,) of the grip site in the base frame for joints (7,)."""
+        matrix = self._frankik.fk(np.asarray(joints, dtype=np.float64))
+        return np.concatenate([matrix[:3, 3], matrix_to_quat(matrix[:3, :3])])
+
+    def inverse(self, pose: ArrayLike, near: ArrayLike) -> Array:
+        """Joints for a pose, close to where the arm is.
+
+        Args:
+            pose: (7,) of the grip site in the base frame.
+            near: (7,) joints, of the last call or measured.
+
+        Returns:
+            (7,) within the ranges of the contract.
+
+        Raises:
+            KinematicsError: out of reach, or only by a jump of a joint.
+        """
+        pose, near = np.asarray(pose, dtype=np.float64), np.asarray(near, dtype=np.float64)
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = quat_to_matrix(pose[3:]), pose[:3]
+        flange = matrix @ _FROM_HAND
+        best = self._search(flange, matrix, near)
+        if best is None:
+            where = ", ".join(f"{value:.3f}" for value in pose[:3])
+            raise KinematicsError(
+                f"pose ({where}) with this orientation is out of reach of {self._arm} "
+                "within limits.joint_position"
+            )
+        jump = np.abs(best - near)
+        joint = int(np.argmax(jump))
+        if jump[joint] > MAX_JUMP_RAD:
+            raise KinematicsError(
+                f"joint{joint + 1} would jump by {jump[joint]:.2f} rad between two targets, "
+                f"allowed {MAX_JUMP_RAD}"
+            )
+        return best
+
+    def inverse_path(self, poses: Array, near: ArrayLike) -> Array:
+        """Joints (N, 7) for poses (N, 7), each close to the one before; raises as `inverse`."""
+        path = []
+        for pose in poses:
+            near = self.inverse(pose, near)
+            path.append(near)
+        return np.array(path)
+
+    def _search(self, flange: Array, target: Array, near: Array) -> Array | None:
+        """The exact solution with joint 7 where the least motion of all joints would take it."""
+        here = self._frankik.fk(near)
+        jacobian: Array = np.array([_change(here, self._nudged(near, i)) for i in range(7)]).T
+        inverse: Array = np.matmul(jacobian.T, np.linalg.inv(jacobian @ jacobian.T + _DAMPING))
+        step = _EPSILON * (inverse @ _change(here, target))
+        joints = near + np.clip(step, -MAX_JUMP_RAD, MAX_JUMP_RAD)
+        # While the hand moves, and only then, the elbow drifts to the middle of the ranges.
+        distance = float(np.linalg.norm(joints - near))
+        drift = -_CENTRING * distance * (joints - self._middle) / self._span
+        joints = joints + drift - inverse @ (jacobian @ drift)
+        found = self._solve(flange, joints, joints[6])
+        if found is None:
+            found = self._rescue(flange, joints)
+        return None if found is None else self._polished(found, target, inverse)
+
+    def _polished(self, joints: Array, target: Array, inverse: Array) -> Array | None:
+        """Frankik calls a shoulder within millimetres of its singularity singular: go on to exact.
+
+        Args:
+            joints: (7,) nearly right.
+            target: (4, 4) grip site.
+            inverse: (7, 6) of a Jacobian nearby.
+        """
+        for _ in range(_POLISHING):
+            error = _change(self._frankik.fk(joints), target)
+            if np.abs(error).max() < _EXACT:
+                return joints
+            joints = joints + _EPSILON * (inverse @ error)
+        return None
+
+    def _nudged(self, joints: Array, index: int) -> Array:
+        there = joints.copy()
+        there[index] += _EPSILON
+        matrix: Array = self._frankik.fk(there)
+        return matrix
+
+    def _rescue(self, flange: Array, near: Array) -> Array | None:
+        """A joint at the end of its range: the value of joint 7 next to where that is left."""
+        for k in range(1, 1 + round(MAX_JUMP_RAD / _STEP)):
+            for side in (-_STEP, _STEP):
+                found = self._solve(flange, near, near[6] + k * side)
+                if found is None:
+                    continue
+                good, bad = near[6] + k * side, near[6] + (k - 1) * side
+                for _ in range(_BISECTIONS):
+                    middle = (good + bad) / 2
+                    closer = self._solve(flange, near, middle)
+                    found, good, bad = (
+                        (found, good, middle) if closer is None else (closer, middle, bad)
+                    )
+                return found
+        return None
+
+    def _solve(self, flange: Array, near: Array, joint7: float) -> Array | None:
+        joints = self._frankik.ik(flange, near, joint7, is_fr3=self._arm == "fr3")
+        within = (joints >= self._low).all() and (joints <= self._high).all()  # not if NaN
+        return joints if within else None
