@@ -74,6 +74,8 @@ setup(
         "dev": [
             "av",
             "colcon-common-extensions",
+            "frankik>=1.0.1",
+            "franky-control>=2,<3",
             "hypothesis",
             "import-linter",
             "mcap",  # a reader of bags that is not ours
@@ -81,6 +83,7 @@ setup(
             "mypy",
             "psutil",
             "pyarrow<24",  # later ones want numpy 2
+            "pylibfranka",
             "pytest",
             "pytest-timeout",
             "ruff",

@@ -12,6 +12,7 @@ from vilp_ros.share import share_dir
 
 TABLES = {
     "sim": parameters.SIM,
+    "franka_driver": parameters.FRANKA_DRIVER,
     "observation": parameters.OBSERVATION,
     "planner": parameters.PLANNER,
     "controller": parameters.CONTROLLER,
@@ -90,7 +91,7 @@ def test_conditions_and_programs_of_ros(given):
         (["seed:=x"], "seed:=x: expected a whole number"),
         (["log_level:=loud"], "log_level:=loud: choose from debug, info"),
         (["model:=nowhere"], "'nowhere' is neither a path nor a name in models"),
-        (["contract:=ur5"], r"'ur5' is neither .* there are \['sim_panda'"),
+        (["contract:=ur5"], r"'ur5' is neither .* there are \[.*'sim_panda'"),
         (["params_file:=x"], "'x' is neither a path nor a name in config/nodes"),
     ],
 )

@@ -93,6 +93,17 @@ RECORDER = (
     Parameter("ring_s", 0.0, "While idle, keep this much for ~/save; 0: nothing", 0.0, 600.0),
     Parameter("min_free_mb", 1000, "Free space below which nothing is recorded", 0, MAX_INT),
 )
+FRANKA_DRIVER = (
+    CONTRACT,
+    Parameter("robot_ip", "172.16.0.2", "Address of the control box, as set in Desk"),
+    Parameter("enabled", True, "Follow trajectories from the start; false: wait for ~/enable"),
+    Parameter("realtime", True, "Refuse a kernel that is not real-time; false: for simulators"),
+    Parameter("fade_in_s", 1.0, "Blend from rest to the first trajectory", 0.0, 10.0),
+    Parameter("bridge_s", 0.2, "From the end of a trajectory to a stop", 0.05, 1.0),
+    Parameter("collision_torque_nm", 40.0, "A joint stops above it, with a reflex", 1.0, 100.0),
+    Parameter("collision_force_n", 40.0, "The hand stops above it, with a reflex", 1.0, 100.0),
+    Parameter("grasp_force_n", 20.0, "Of the gripper when it closes", 1.0, 70.0),
+)
 
 
 def _descriptor(parameter: Parameter) -> ParameterDescriptor:

@@ -9,6 +9,9 @@ from vilp_ros.contract import View
 LATEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """Commands, observations, plans: only the newest counts, but that one must arrive."""
 
+COMMANDS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+"""Trajectories: each replaces the one before from its first point on."""
+
 SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Images that a driver publishes: better lost than late."""
 

@@ -1,0 +1,73 @@
+"""A simulated FR3 that trips like a real one, and the driver on it, as processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ros_rig import Probe
+
+from vilp_ros.nodes.graph import parse, processes
+from vilp_ros.nodes.supervisor import Supervisor
+
+ROOT = Path(__file__).parents[2]
+READY_S = 120.0
+
+
+@pytest.fixture(scope="session")
+def franka_sim(tmp_path_factory) -> Iterator[str]:
+    """Address of franka-sim with every limit enforced; libfranka's port is fixed, so each run has
+    a loopback address of its own."""
+    subprocess.run([ROOT / "tools/franka_sim.sh", "setup"], check=True, timeout=600)
+    host = f"127.{1 + os.getpid() % 250}.{os.getpid() // 250 % 250}.2"
+    log = tmp_path_factory.mktemp("franka_sim") / "log"
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            [ROOT / "tools/franka_sim.sh", host], stdout=out, stderr=out, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + READY_S
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex((host, 1337)) == 0:
+                    break
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, f"franka-sim did not start: {log.read_text()}"
+            time.sleep(0.2)  # nothing to wait on: a port either answers or not
+        yield host
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+@pytest.fixture(scope="module")
+def domain() -> Iterator[int]:
+    before, number = os.environ["ROS_DOMAIN_ID"], 1 + (os.getpid() + 50) % 100
+    os.environ["ROS_DOMAIN_ID"] = str(number)
+    yield number
+    os.environ["ROS_DOMAIN_ID"] = before
+
+
+@pytest.fixture(scope="module")
+def probe(domain) -> Iterator[Probe]:
+    probe = Probe(domain)
+    yield probe
+    probe.close()
+
+
+@pytest.fixture(scope="module")
+def driver(franka_sim, domain, probe, tmp_path_factory) -> Iterator[Supervisor]:
+    model = tmp_path_factory.mktemp("bundle")
+    words = ["sim:=false", "driver:=true", "realtime:=false", "contract:=fr3_direct"]
+    given = parse([*words, f"robot_ip:={franka_sim}", f"model:={model}"])
+    table = [p for p in processes(given) if p.name == "franka_driver"]
+    lines: list[str] = []
+    with Supervisor(table, write=lines.append) as supervisor:
+        probe.spin_until(lambda: probe.says("franka_driver", "ready"), f"the driver: {lines}")
+        yield supervisor

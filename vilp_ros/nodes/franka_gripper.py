@@ -1,0 +1,139 @@
+"""The Franka Hand, in a thread of its own: what takes it seconds must not hold up the arm."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+PERIOD_S = 0.05
+STEP_M = 0.004  # targets closer together than this are one
+SPEED_M_S = 0.1
+MAX_WIDTH_M = 0.08
+STALL_M = 0.002  # further from its target than this, and still: something is in between
+
+
+@dataclass(frozen=True)
+class Grip:
+    """What the gripper does.
+
+    Attributes:
+        width: metres between the fingers; NaN while unknown.
+        doing: "idle", "moving", "grasping", "homing".
+        holds: whether something is between the fingers: they were closed with force and came to
+            rest before their target. The return value of a grasp does not say that: with a wide
+            tolerance it is always true.
+        problem: what went wrong last, or empty.
+    """
+
+    width: float = math.nan
+    doing: str = "idle"
+    holds: bool = False
+    problem: str = ""
+
+
+class FrankaGripper:
+    """Moves to the newest target and says where the fingers are.
+
+    Opening is a move; closing is a grasp with `force_n`, which ends at whatever is in the way and
+    keeps the force. A newer target interrupts an older one.
+
+    Args:
+        host: Address of the control box.
+        force_n: Of a grasp.
+    """
+
+    def __init__(self, host: str, force_n: float) -> None:
+        self._host, self._force_n = host, force_n
+        self._lock = threading.Lock()
+        self._grip = Grip()
+        self._target: float | None = None
+        self._homing = False
+        self._wake, self._stopped = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gripper", daemon=True)
+        self._thread.start()
+
+    @property
+    def grip(self) -> Grip:
+        """The newest state."""
+        with self._lock:
+            return self._grip
+
+    def move(self, width: float) -> str | None:
+        """Ask for a width, metres; returns why it was refused, or None."""
+        if not math.isfinite(width):
+            return f"gripper target refused: {width}"
+        with self._lock:
+            self._target = min(max(width, 0.0), MAX_WIDTH_M)
+        self._wake.set()
+        return None
+
+    def home(self) -> None:
+        """Ask for a homing: after the fingers were changed it measures how far they open."""
+        with self._lock:
+            self._homing = True
+        self._wake.set()
+
+    def close(self) -> None:
+        """End the thread; a grasp keeps its force."""
+        self._stopped.set()
+        self._wake.set()
+        self._thread.join(2.0)
+
+    def _say(self, **changes: Any) -> None:
+        with self._lock:
+            self._grip = Grip(**{**vars(self._grip), **changes})
+
+    def _run(self) -> None:
+        try:
+            import franky
+
+            gripper = franky.Gripper(self._host)
+        except Exception as error:
+            self._say(problem=f"no gripper: {error}")
+            return
+        sent: float | None = None
+        pending: Any = None
+        last_width = math.nan
+        while not self._stopped.is_set():
+            with self._lock:
+                target, homing, self._homing = self._target, self._homing, False
+            try:
+                width = float(gripper.width)
+                if pending is not None and pending.wait(0.0):
+                    done, pending = pending, None
+                    self._say(doing="idle")
+                    done.get()
+                if homing or (target is not None and _differs(target, sent)):
+                    if pending is not None:
+                        gripper.stop()
+                        pending = None
+                    if homing:
+                        doing, pending, sent = "homing", gripper.homing_async(), None
+                    else:
+                        doing, pending = self._send(gripper, width, target)
+                        sent = target
+                    self._say(doing=doing, problem="")
+                still = abs(width - last_width) < 1e-4
+                holds = still and sent is not None and width > sent + STALL_M
+                closed = holds and self.grip.doing in ("idle", "grasping")
+                self._say(width=width, holds=bool(closed and self._force_n > 0))
+                last_width = width
+            except Exception as error:
+                pending = None
+                self._say(problem=f"gripper: {error}", doing="idle")
+            self._wake.wait(PERIOD_S)
+            self._wake.clear()
+
+    def _send(self, gripper: Any, width: float, target: float) -> tuple[str, Any]:
+        if target > width:
+            return "moving", gripper.move_async(target, SPEED_M_S)
+        tolerance = MAX_WIDTH_M  # the grip is judged by the width, not by the answer
+        return "grasping", gripper.grasp_async(
+            target, SPEED_M_S, self._force_n, tolerance, tolerance
+        )
+
+
+def _differs(target: float, sent: float | None) -> bool:
+    return sent is None or abs(target - sent) > STEP_M
