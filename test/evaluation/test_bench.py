@@ -55,6 +55,17 @@ def test_the_verb_saves_the_table_and_the_machine(bundle, tmp_path, capsys):
     assert report["machine"]["cpu"] in table
 
 
+def test_another_recipes_networks_are_timed_in_the_same_run(bundle, tmp_path):
+    recipe = tmp_path / "other.yaml"
+    recipe.write_text(
+        "policy:\n  method: vilp\n  horizon: 2\n  autoencoder: {kind: spatial, channels: [8, 8]}\n"
+        "  planner: {kind: video, channels: [8, 64], depth: 1}\n  sampler: {planner_steps: 3}\n"
+    )
+    report = bench(bundle, engines=["torch"], threads=[1], steps=[2], repeats=4, against=recipe)
+    rows = [(row["of"], row["steps"]) for row in report["rows"]]
+    assert rows == [(bundle.name, 2), ("other", 2), ("other", 3)]
+
+
 def test_an_unknown_engine_is_refused_before_anything_starts(bundle):
     with pytest.raises(VilpError, match="unknown engine 'tvm'; available: torch, openvino"):
         bench(bundle, engines=["torch", "tvm"], threads=[1], steps=[1])

@@ -17,7 +17,8 @@ noise and observations (turns and gripper widths are in the JSON file).
 The table says how loaded the machine was: figures of a busy machine are upper bounds.
 
   vilp bench --bundle models/ldp_lift
-  vilp bench --bundle models/ldp_lift --engines openvino --threads 1 --steps 4 --json bench.json"""
+  vilp bench --bundle models/ldp_lift --engines openvino --threads 1 --steps 4 --json bench.json
+  vilp bench --bundle models/vilp_lift_wide --against config/training/vilp_paper.yaml"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--steps", type=_numbers, metavar="LIST", default="1,2,4,8", help="denoising step counts"
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="RECIPE",
+        help="also time the untrained networks of this recipe, such as the VILP paper's",
     )
     parser.add_argument("--repeats", type=int, metavar="N", default=200, help="timed replans a row")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (torch only)")
@@ -52,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
             steps=args.steps,
             repeats=args.repeats,
             device=args.device,
+            against=args.against,
         )
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
@@ -78,12 +86,12 @@ def _table(report: dict[str, Any], decoded: bool) -> Any:
     parts = ("decode",) if decoded else ("encode", "plan", "idm")
     total, rate = ("total_decoded", "plans_per_s_decoded") if decoded else ("total", "plans_per_s")
     last = () if decoded else ("off by",)
-    for column in ("engine", "threads", "steps", *parts, "p50", "p99", "plans/s", *last):
-        justify: JustifyMethod = "left" if column == "engine" else "right"
+    for column in ("of", "engine", "threads", "steps", *parts, "p50", "p99", "plans/s", *last):
+        justify: JustifyMethod = "left" if column in ("of", "engine") else "right"
         table.add_column(column, justify=justify, no_wrap=True)
     for row in report["rows"]:
         apart = row.get("against_torch")
-        cells = [row["engine"], str(row["threads"]), str(row["steps"])]
+        cells = [row["of"], row["engine"], str(row["threads"]), str(row["steps"])]
         cells += [f"{row[f'{part}_ms']['p50']:.1f}" for part in parts]
         cells += [f"{row[f'{total}_ms'][p]:.1f}" for p in ("p50", "p99")]
         cells += [f"{row[rate]:.0f}"]

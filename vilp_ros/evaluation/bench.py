@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from vilp_ros.evaluation.statistics import percentiles
 from vilp_ros.geometry import ee_proprio, quat_angle
 
 if TYPE_CHECKING:
+    from vilp_ros.policy.bundle import BundleSpec
     from vilp_ros.policy.policy import Noise, Policy
 
 PARTS = ("encode", "plan", "idm", "total")
@@ -186,15 +187,27 @@ def bench(
     repeats: int = 200,
     warmup: int = 20,
     device: str = "auto",
+    against: str | Path | None = None,
 ) -> dict[str, Any]:
     """The whole table.
 
+    Args:
+        bundle: folder of the policy bundle.
+        engines: of `vilp_ros.policy.engines.ENGINES`.
+        threads: thread counts.
+        steps: DDIM step counts.
+        repeats: timed replans a row.
+        warmup: replans before the first timed one.
+        device: as in `load_policy`.
+        against: a recipe whose networks, untrained, are timed in the same run with the most
+            threads: a tenth of the repeats, at the first and the last of `steps` and its own.
+
     Returns:
-        `{bundle, machine, rows}`; a row has p50/p99 of every part in ms, plans a second (the same
-        with every frame of each plan decoded: `decode_ms`, `total_decoded_ms`,
-        `plans_per_s_decoded`, timed apart), seconds to load, peak memory, and for engines other
-        than torch the largest difference of the actions against torch at equal steps, noise and
-        observations.
+        `{bundle, machine, rows}`; a row has the name of what it times (`of`), p50/p99 of every
+        part in ms, plans a second (the same with every frame of each plan decoded: `decode_ms`,
+        `total_decoded_ms`, `plans_per_s_decoded`, timed apart), seconds to load, peak memory, and
+        for engines other than torch the largest difference of the actions against torch at equal
+        steps, noise and observations.
 
     Raises:
         VilpError: unknown engine, or a process failed; its last lines are in the message.
@@ -204,34 +217,60 @@ def bench(
     if unknown := set(engines) - set(ENGINES):
         raise VilpError(f"unknown engine {min(unknown)!r}; available: {', '.join(ENGINES)}")
     facts = machine()  # before we load the machine ourselves
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        observations = Path(folder) / "observations.npz"
-        record_observations(bundle, observations)
-        reference: dict[int, np.ndarray] = {}
-        for engine in sorted(engines, key=lambda e: e != "torch"):  # torch first: the reference
-            for n in threads:
-                actions = Path(folder) / f"{engine}_{n}.npz"
-                job = Job(
-                    bundle=str(bundle),
-                    engine=engine,
-                    threads=n,
-                    steps=tuple(steps),
-                    repeats=repeats,
-                    warmup=warmup,
-                    device="cpu" if engine == "openvino" else device,
-                    observations=str(observations),
-                    actions=str(actions),
-                )
-                measured = run_job(job)
-                with np.load(actions) as data:
-                    for row in measured:
-                        found = data[f"actions_{row['steps']}"]
-                        expected = reference.setdefault(row["steps"], found)
-                        if engine != "torch" and "torch" in engines:
-                            row["against_torch"] = difference(found, expected)
-                rows += measured
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        record_observations(bundle, folder / "observations.npz")
+        job = Job(
+            bundle=str(bundle),
+            engine="torch",
+            threads=1,
+            steps=tuple(steps),
+            repeats=repeats,
+            warmup=warmup,
+            device=device,
+            observations=str(folder / "observations.npz"),
+            actions=str(folder / "actions.npz"),
+        )
+        rows = _rows(job, engines, threads)
+        if against is not None:
+            other = _untrained(against, bundle, folder / "against")
+            few = tuple(sorted({steps[0], steps[-1], other.policy.sampler.planner_steps}))
+            job = replace(
+                job,
+                bundle=str(folder / "against"),
+                steps=few,
+                repeats=max(3, repeats // 10),
+                warmup=1,
+            )
+            rows += [row | {"of": Path(against).stem} for row in _rows(job, engines, threads[-1:])]
     return {"bundle": str(bundle), "machine": facts, "rows": rows}
+
+
+def _rows(job: Job, engines: Sequence[str], threads: Sequence[int]) -> list[dict[str, Any]]:
+    """The rows of one bundle; a job's engine, threads and device are filled in."""
+    rows: list[dict[str, Any]] = []
+    reference: dict[int, np.ndarray] = {}
+    for engine in sorted(engines, key=lambda e: e != "torch"):  # torch first: the reference
+        for n in threads:
+            device = "cpu" if engine == "openvino" else job.device
+            measured = run_job(replace(job, engine=engine, threads=n, device=device))
+            with np.load(job.actions) as data:
+                for row in measured:
+                    found = data[f"actions_{row['steps']}"]
+                    expected = reference.setdefault(row["steps"], found)
+                    if engine != "torch" and "torch" in engines:
+                        row["against_torch"] = difference(found, expected)
+            rows += [{"of": Path(job.bundle).name} | row for row in measured]
+    return rows
+
+
+def _untrained(recipe: str | Path, bundle: str | Path, folder: Path) -> BundleSpec:
+    """Writes the networks of a recipe, for the views and the task of a bundle."""
+    from vilp_ros.policy.bundle import load_spec, save_untrained
+    from vilp_ros.policy.config import read_policy
+
+    spec = load_spec(bundle)
+    return save_untrained(folder, spec.views, task=spec.task, policy=read_policy(recipe))
 
 
 def run_job(job: Job) -> list[dict[str, Any]]:
