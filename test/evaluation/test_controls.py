@@ -13,6 +13,7 @@ from vilp_ros.evaluation.agents import OracleRecipe, PolicyRecipe, ScriptRecipe
 from vilp_ros.evaluation.controls import choose, make_row, name_bundles
 from vilp_ros.policy.bundle import save_untrained
 from vilp_ros.policy.spec import load_spec
+from vilp_ros.sim import scene
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +96,12 @@ def test_the_verb_refuses_episodes_of_another_task(bundles, tmp_path, capsys):
     assert "holds 1 episodes of can, not lift" in capsys.readouterr().err
 
 
-def test_probes_of_a_compiled_bundle(tmp_path, capsys):
+@pytest.mark.parametrize("method", ["ldp", "vilp"])
+def test_probes_of_a_compiled_bundle(method, tmp_path, capsys):
     """OpenVINO takes inputs of one shape only, torch would forgive another."""
     views = {"agentview": SIZE, "eye_in_hand": SIZE}
-    save_untrained(tmp_path / "bundle", task="lift", views=views, engine="openvino")
+    bundle = tmp_path / "bundle"
+    save_untrained(bundle, task="lift", views=views, engine="openvino", method=method)
     data = write_file(tmp_path / "lift.hdf5", count=2)
     words = ["--bundle", str(tmp_path / "bundle"), "--data", str(data)]
     path = tmp_path / "r.json"
@@ -112,3 +115,25 @@ def test_probes_of_a_compiled_bundle(tmp_path, capsys):
     assert report["next_pose"]["position_mm"]["mean"] == pytest.approx(0.0, abs=1e-3)
     assert report["idm"]["position_mm"]["mean"] > 1.0
     assert "inverse dynamics" in capsys.readouterr().out
+    data = write_file(tmp_path / "long.hdf5", count=6, length=60)
+    words = ["--bundle", str(bundle), "--data", str(data), "--json", str(path)]
+    assert main(["eval", "video", *words]) == 0
+    report = json.loads(path.read_text())
+    assert report["plans"] >= 50
+    assert set(report["views"]["eye_in_hand"]) == {"imagined", "copy", "bound", "real"}
+    assert {"apart_s", "other_imagination_s", "other_plan_s"} <= set(report["alignment"])
+    assert "views apart in time" in capsys.readouterr().out
+
+
+def test_transfer_is_a_row_for_every_scene(bundles, tmp_path, monkeypatch, capsys):
+    few = {name: scene.VARIATIONS[name] for name in ("none", "blue")}
+    monkeypatch.setattr(scene, "VARIATIONS", few)
+    path = tmp_path / "transfer.json"
+    words = ["--bundle", str(bundles / "proprio"), "--episodes", "1", "--json", str(path)]
+    assert main(["eval", "transfer", *words]) == 0
+    rows = json.loads(path.read_text())["variations"]
+    assert list(rows) == ["none", "blue"]
+    assert rows["blue"] == rows["none"]  # it has no views: nothing may change
+    table = capsys.readouterr().out
+    assert "blue" in table
+    assert "0/1" in table

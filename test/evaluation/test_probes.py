@@ -40,7 +40,7 @@ class KnownPolicy:
             method=method,
             plan_shape=(horizon + 1, 1, 2),
             policy=SimpleNamespace(frame_interval=interval),
-            layout=SimpleNamespace(forecasts_proprio=True),
+            layout=SimpleNamespace(forecasts_proprio=True, row_dim=2),
         )
         self._episodes, self._frames = list(file), {}
         self.offset_m, self.turn_deg, self.flip_gripper, self.blur = 0.0, 0.0, False, 0.0
@@ -103,13 +103,14 @@ def test_oracle_with_perfect_inverse_dynamics_succeeds(recorded, interval):
 
 def test_a_recorded_plan_forecasts_what_the_planner_forecasts():
     """Rows of a video plan: latents of their own time, the proprio of the observation."""
-    states = np.arange(20.0)[:, None] + np.array([0.0, 100.0, 200.0])
+    states = np.arange(20.0)[:, None] + np.array([0.0, 100.0, 200.0, 300.0])
     spec = SimpleNamespace(
         horizon=3,
         policy=SimpleNamespace(frame_interval=2),
-        layout=SimpleNamespace(forecasts_proprio=False, forecast_dim=2),
+        layout=SimpleNamespace(forecasts_proprio=False, forecast_dim=2, row_dim=3),
     )
     plan = recorded_plan(spec, states, 14)
+    assert plan.shape == (4, 3)  # without what a state holds beside its row
     np.testing.assert_array_equal(plan[:, :2], [[14, 114], [16, 116], [18, 118], [19, 119]])
     np.testing.assert_array_equal(plan[:, 2], 214.0)
     assert states[16, 2] == 216.0  # and the recording is left as it was

@@ -27,7 +27,7 @@ class KnownPlanner:
             row_period_s=0.05 * interval,
             plan_shape=(horizon + 1, 1, 3),
             policy=SimpleNamespace(frame_interval=interval),
-            layout=SimpleNamespace(forecasts_proprio=True),
+            layout=SimpleNamespace(forecasts_proprio=True, row_dim=3),
         )
         self.episodes, self.late, self.moves = episodes, late, moves
 
@@ -103,12 +103,14 @@ def test_joint_views_agree_better_than_views_imagined_apart(episodes):
     assert apart["other_imagination_s"] == pytest.approx(0.1)
 
 
-def test_dates_are_those_of_the_nearest_frame():
+def test_a_date_is_the_nearest_place_between_recorded_frames():
     rng = np.random.default_rng(0)
     recorded = rng.normal(size=(9, 2, 4, 3, 5))
+    between = 0.75 * recorded[4] + 0.25 * recorded[5]
     imagined = np.stack([recorded[[1, 4, 8], 0], recorded[[2, 4, 7], 1]], axis=1)
+    imagined[1] = between
     found = dates(imagined + rng.normal(0, 0.01, imagined.shape), recorded)
-    np.testing.assert_array_equal(found, [[1, 2], [4, 4], [8, 7]])
+    np.testing.assert_allclose(found, [[1, 2], [4.25, 4.25], [8, 7]], atol=0.02)
 
 
 def test_what_noise_disturbed_does_not_count(episodes):

@@ -259,7 +259,7 @@ def decode_states(policy: Policy, states: np.ndarray) -> np.ndarray:
 
 
 def encode_episode(policy: Policy, episode: Episode) -> np.ndarray:
-    """Rows `(T + 1, C)`, see `vilp_ros.policy.layout`, of all observations of an episode."""
+    """States `(T + 1, S)` of all observations of an episode; each begins with its row."""
     missing = set(policy.spec.views) - set(episode.images)
     if missing:
         raise VilpError(f"the bundle wants views {sorted(missing)}; found {list(episode.images)}")
@@ -270,7 +270,7 @@ def encode_episode(policy: Policy, episode: Episode) -> np.ndarray:
                 np.array([episode.images[view][t] for view in policy.spec.views], np.uint8),
                 proprio[t],
                 proprio[t - 1] if t else None,
-            )[: policy.spec.layout.row_dim]
+            )
             for t in range(len(proprio))
         ]
     )

@@ -1,7 +1,8 @@
 """Do the views of one plan tell the same story at the same time?
 
-Each imagined frame is dated by the recorded frame of its view that is nearest to it in latent
-space. If the views were imagined apart, one may be ahead of the other: their dates then differ.
+Each imagined frame is dated by the nearest point of what was recorded in its view: of the polyline
+through the recorded latents, so that a date may lie between two frames. If the views were imagined
+apart, one may be ahead of the other: their dates then differ.
 """
 
 from __future__ import annotations
@@ -12,19 +13,28 @@ import numpy as np
 
 
 def dates(imagined: np.ndarray, recorded: np.ndarray) -> np.ndarray:
-    """Index of the recorded frame nearest to each imagined one, view by view.
+    """Where along the recording each imagined frame belongs, view by view.
 
     Args:
         imagined: `(T, V, ...)` latents of a plan's future rows.
-        recorded: `(N, V, ...)` latents of what was recorded from the observation on.
+        recorded: `(N, V, ...)` latents of what was recorded from the observation on, N > 1.
 
     Returns:
-        `(T, V)` indices into `recorded`.
+        `(T, V)` in frames of `recorded`, 0 to N - 1.
     """
     a = imagined.reshape(*imagined.shape[:2], -1)
     b = recorded.reshape(*recorded.shape[:2], -1)
-    views = [((a[:, None, v] - b[None, :, v]) ** 2).sum(-1).argmin(1) for v in range(a.shape[1])]
-    return np.stack(views, axis=1)
+    return np.stack([_project(a[:, v], b[:, v]) for v in range(a.shape[1])], axis=1)
+
+
+def _project(points: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """Nearest place on a polyline `(N, L)` for each point `(T, L)`: `(T,)` in segments."""
+    along = np.diff(line, axis=0)
+    offset = points[:, None] - line[None, :-1]
+    share = (offset * along).sum(-1) / np.maximum(np.square(along).sum(-1), 1e-12)
+    share = share.clip(0.0, 1.0)
+    segment = np.square(offset - share[..., None] * along).sum(-1).argmin(1)
+    return segment + share[np.arange(len(points)), segment]
 
 
 def alignment(

@@ -20,9 +20,9 @@ def plain_table(title: str, columns: Sequence[str]) -> Table:
 def reconstruction_table(report: dict[str, Any]) -> Table:
     """Of `probes.reconstruction`."""
     table = plain_table(
-        f"reconstruction on {report['episodes']} held-out episodes of {report['task']}: "
-        "PSNR in dB / SSIM",
-        ("view", "drawn by", "all", "moving", "around object", "frames"),
+        f"reconstruction on {report['episodes']} held-out episodes of {report['task']}:\n"
+        "all pixels / what moves / around the object",
+        ("view", "drawn by", "PSNR dB", "SSIM", "frames"),
     )
     for view, r in report.items():
         if isinstance(r, dict):
@@ -51,19 +51,19 @@ def video_table(report: dict[str, Any]) -> Table:
     first, last = report["ahead_s"][0], report["ahead_s"][-1]
     table = plain_table(
         f"{report['plans']} plans on held-out episodes of {report['task']}, {first:.2g} to "
-        f"{last:.2g} s ahead: PSNR in dB / SSIM",
-        ("view", "frames", "all", "moving", "around object", "at the end", "motion", "step L2"),
+        f"{last:.2g} s ahead:\n"
+        "all pixels / what moves / around the object; last: all pixels at the end",
+        ("view", "frames", "PSNR dB", "last", "SSIM", "motion", "step"),
     )
     for view, rows in report["views"].items():
         for source, row in rows.items():
             step = f"{row['frame_to_frame_l2']:.1f}"
             if source == "real":
-                table.add_row(view, source, "", "", "", "", "1.00", step)
+                table.add_row(view, source, "", "", "", "1.00", step)
                 continue
-            motion = f"{row['motion_ratio']:.2f}"
-            table.add_row(
-                view, source, *_likeness(row), _likeness(row["by_frame"][-1])[0], motion, step
-            )
+            psnr, ssim = _likeness(row)
+            last_psnr = _number(row["by_frame"][-1]["psnr_db"], 1)
+            table.add_row(view, source, psnr, last_psnr, ssim, f"{row['motion_ratio']:.2f}", step)
     return table
 
 
@@ -84,10 +84,11 @@ def gap_table(report: dict[str, Any]) -> Table:
     """Of `foresight.foretell`."""
     table = plain_table(
         f"does the imagination gap foretell failure? {report['failures']} of "
-        f"{report['episodes']} episodes failed",
-        ("gap of", "measured on", "AUROC [95 %]", "mean if success", "if failure"),
+        f"{report['episodes']} episodes failed;\n"
+        "measured in the first half of each episode, and in equal time of all",
+        ("gap of", "measured on", "AUROC [95 %]", "success", "failure"),
     )
-    windows = {"first_half": "first half of each", "equal_time": "equal time of all"}
+    windows = {"first_half": "first half", "equal_time": "equal time"}
     for key, label in windows.items():
         for measure, row in (report[key] or {}).items():
             means = (row["mean_success"], row["mean_failure"])
@@ -99,17 +100,19 @@ def _area(row: dict[str, Any]) -> str:
     if row["auroc"] is None:
         return "one outcome only"
     if row["interval_95"] is None:
-        return f"{row['auroc']:.2f} [too few to tell]"
+        return f"{row['auroc']:.2f} [too few]"
     low, high = row["interval_95"]
     return f"{row['auroc']:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _likeness(row: dict[str, Any]) -> list[str]:
-    return [
-        f"{_number(row[f'psnr{end}_db'], 1)} / {_number(row[f'ssim{end}'], 2)}"
-        for end in ("", "_moving", "_object")
-    ]
+def _likeness(row: dict[str, Any]) -> tuple[str, str]:
+    """PSNR and SSIM, each of all pixels / what moves / around the object."""
+    regions = ("", "_moving", "_object")
+    return (
+        "/".join(_number(row[f"psnr{end}_db"], 1) for end in regions),
+        "/".join(_number(row[f"ssim{end}"], 2).lstrip("0") for end in regions),
+    )
 
 
 def _number(value: float | None, digits: int) -> str:
-    return "none" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else f"{value:.{digits}f}"
