@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 PACKAGE = "vilp_ros"
 SHARED = ("launch", "config", "models", "rviz")
-NODES = ("sim", "observation", "planner", "controller", "recorder", "franka_driver")
+NODES = ("sim", "observation", "planner", "controller", "recorder", "teleop", "franka_driver")
 
 # Never `rclpy` or `sensor_msgs`: on PyPI those names are nobody's. The wheels are called ros-*, one
 # ROS distribution per environment; a machine with ROS 2 needs none of them.

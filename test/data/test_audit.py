@@ -102,6 +102,12 @@ def test_a_scene_at_rest_is_not_a_frozen_camera():
     assert (AGENT, "frozen") in found(audited(still(traffic(ROBOT, 80))))
 
 
+def test_a_channel_that_stops_is_found_before_it_comes_back():
+    assert found(audited(traffic(ROBOT, 40), late_s=0.5)) == {}
+    silent = found(audited(edited(lambda k, m: m if k < 20 else None)))
+    assert silent[AGENT, "silent"] == "nothing for the last 2.1 s"
+
+
 def test_skew_between_views_is_measured():
     shift = 35_000_000  # 35 ms; allowed: half a period, 25 ms. The next frame is 15 ms away
     assert (HAND, "skew") not in found(audited(edited(lambda k, m: shifted(m, 20_000_000))))

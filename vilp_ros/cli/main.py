@@ -22,6 +22,7 @@ VERBS = (
     "demo",
     "up",
     "collect",
+    "teleop",
     "record",
     "repair",
     "convert",
@@ -38,6 +39,7 @@ examples:
   vilp demo --episodes 3
   vilp up
   vilp collect --task lift --episodes 200 --out datasets/lift.hdf5
+  vilp teleop --device gamepad
   vilp record --out demonstrations --task lift --expert --episodes 100
   vilp repair demonstrations
   vilp convert demonstrations --out datasets/lift_bags.hdf5

@@ -51,6 +51,7 @@ class Channel:
     camera: bool
     required: bool = True
     count: int = 0
+    received_ns: int = 0
     first_ns: int = 0
     last_ns: int = 0
     gap_ns: int = 0
@@ -150,6 +151,7 @@ class Audit:
         channel = self.channels.get(topic)
         if channel is None:
             return
+        channel.received_ns = received_ns
         channel.add(stamp_ns, data)
         if channel.camera and stamp_ns > 0:
             for pair, skew in self._skews.items():
@@ -191,6 +193,9 @@ class Audit:
         if channel.gap_ns * 1e-9 > self._contract.staleness_s:
             at_s = (channel.gap_at_ns - channel.first_ns) * 1e-9
             found["gap"] = f"a gap of {channel.gap_ns * 1e-9:.2f} s at {at_s:.1f} s"
+        silent_s = (self._now_ns - channel.received_ns) * 1e-9
+        if silent_s > max(self._contract.staleness_s, WAIT_S):
+            found["silent"] = f"nothing for the last {silent_s:.1f} s"
         if channel.unstamped:
             found["unstamped"] = f"{channel.unstamped} of {channel.count} messages bear no stamp"
         if channel.duplicates:

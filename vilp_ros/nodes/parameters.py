@@ -104,6 +104,14 @@ FRANKA_DRIVER = (
     Parameter("collision_force_n", 40.0, "The hand stops above it, with a reflex", 1.0, 100.0),
     Parameter("grasp_force_n", 20.0, "Of the gripper when it closes", 1.0, 70.0),
 )
+TELEOP = (
+    CONTRACT,
+    Parameter("device", "keyboard", "keyboard, gamepad or spacemouse"),
+    Parameter("device_path", "", "Device file; empty: the usual one"),
+    Parameter("linear_speed", 0.2, "m/s at full deflection", 0.0, 1.0),
+    Parameter("angular_speed", 0.8, "rad/s at full deflection", 0.0, 2.0),
+    Parameter("command_rate_hz", 50.0, "Rate of the commands", 1.0, 500.0),
+)
 
 
 def _descriptor(parameter: Parameter) -> ParameterDescriptor:

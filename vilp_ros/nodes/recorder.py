@@ -157,7 +157,10 @@ class RecorderNode(ManagedNode):
         self._offers[topic] = offer
         self._queue.put(partial(self._announce, topic, offer))
         if topic in self._subscribed:
-            self.destroy_subscription(self._subscribed.pop(topic))
+            # The middleware allows one type a topic for as long as a process lives.
+            why = f"{topic} is {offer.kind} now: restart the recorder to record that"
+            self.get_logger().error(why)
+            return
         reliable = all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
         durable = all(
             p.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in publishers

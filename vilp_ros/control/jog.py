@@ -1,0 +1,74 @@
+"""From a hand on a stick to absolute targets, such as a policy could have sent."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vilp_ros.contract import Limits
+from vilp_ros.control.action import Array, difference, moved
+from vilp_ros.control.limits import MAX_STEP_S, SafetyLimits
+
+LEASH_M, LEASH_RAD = 0.08, 0.4
+
+
+class Jog:
+    """Moves a target by velocities, within the limits, and never far ahead of the arm.
+
+    Args:
+        limits: of the contract.
+        linear: m/s at full deflection.
+        angular: rad/s at full deflection.
+        fingers: m/s of the width while the gripper opens or closes.
+    """
+
+    def __init__(
+        self, limits: Limits, linear: float = 0.2, angular: float = 0.8, fingers: float = 0.15
+    ) -> None:
+        self._limits = SafetyLimits(limits, "ee_pose")
+        self._low, self._high = limits.gripper_width
+        self._scale = np.array([linear] * 3 + [angular] * 3)
+        self._fingers = fingers
+        self._command: Array | None = None
+        self.open = True
+
+    def release(self) -> None:
+        """Forget the target: the next one starts from where the arm is."""
+        self._command = None
+
+    def step(self, twist: Array, measured: Array, dt_s: float) -> Array:
+        """The next command.
+
+        Args:
+            twist: (6,) deflection from -1 to 1: xyz, then rotation about xyz, base frame.
+            measured: (8,) pose and gripper width.
+            dt_s: since the last one.
+
+        Returns:
+            (8,) absolute target.
+
+        Raises:
+            UnsafeCommandError: the measured state is not finite.
+        """
+        dt_s = min(dt_s, MAX_STEP_S)  # a loop that stalled has not earned a leap
+        if self._command is None:
+            self._command = np.array(measured, np.float64)
+            self.open = bool(measured[7] > (self._low + self._high) / 2)
+        goal = self._high if self.open else self._low
+        way = float(np.clip(goal - self._command[7], -self._fingers * dt_s, self._fingers * dt_s))
+        change = np.append(np.clip(twist, -1, 1) * self._scale * dt_s, way)
+        target = moved("ee_pose", self._command, change)
+        self._command, _ = self._limits.clamp(
+            self._leashed(target, measured), self._command, measured, dt_s
+        )
+        return self._command
+
+    def _leashed(self, target: Array, measured: Array) -> Array:
+        """An arm that is held back must not leap when it comes free."""
+        ahead = difference("ee_pose", measured, target)
+        for part, limit in ((slice(0, 3), LEASH_M), (slice(3, 6), LEASH_RAD)):
+            length = float(np.linalg.norm(ahead[part]))
+            if length > limit:
+                ahead[part] *= limit / length
+        held = moved("ee_pose", measured, ahead)
+        held[7] = target[7]
+        return held
