@@ -1,8 +1,9 @@
 """What action-free and suboptimal episodes are worth: the LDP paper's headline effect, measured.
 
 Four arms see different episodes: few labelled demonstrations; + action-free ones; + failures; both.
-Every arm trains all its parts (autoencoders too) from its own episodes only, with equal steps and
-several seeds, and is run on the same unseen seeds. A cell that is done is not done again.
+Every arm trains all its parts (autoencoders too) from its own episodes only, with equal steps, and
+is run on the same unseen seeds. Planner and inverse dynamics are trained with several seeds, on the
+autoencoders of the first. A cell that is done is not done again.
 
   python tools/data_study.py --few 40 --seeds 3 --episodes 100
 
@@ -68,7 +69,11 @@ def main() -> None:
     for name, overrides in arms(args.few).items():
         if args.arms and name not in args.arms:
             continue
-        cells = [cell(root / f"{name}_{seed}", overrides, seed, args) for seed in range(args.seeds)]
+        frozen = [f"autoencoder.bundle={root / f'{name}_0' / 'bundle'}"]
+        cells = [
+            cell(root / f"{name}_{seed}", overrides + frozen * (seed > 0), seed, args)
+            for seed in range(args.seeds)
+        ]
         wins, runs = (sum(c[k] for c in cells) for k in ("successes", "episodes"))
         each = [f"{c['successes']}/{c['episodes']}" for c in cells]
         table[name] = {"seeds": each, "pooled": wins / runs, "wilson_95": list(wilson(wins, runs))}
