@@ -12,6 +12,7 @@ from vilp_ros.policy.actions import absolute_actions, relative_actions
 from vilp_ros.policy.bundle import load_policy, load_spec, save_untrained
 from vilp_ros.policy.config import PolicyConfig
 from vilp_ros.policy.diffusion import diffusion_loss, sample, schedule, share_noise
+from vilp_ros.policy.engines import compile_network
 from vilp_ros.policy.policy import Previous
 
 HOME = ee_proprio(np.array([0.45, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0]), np.array(0.08))
@@ -185,6 +186,20 @@ def test_openvino_gives_what_torch_gives(method, tmp_path):
     np.testing.assert_allclose(actions_ov, actions, atol=2e-3)
     a, b = (load_policy(bundle, engine=e).decode(plan) for e in ("torch", "openvino"))
     assert np.abs(a.astype(int) - b.astype(int)).mean() < 2.0
+
+
+def test_an_engine_that_disagrees_with_torch_is_refused():
+    class Doubled(torch.nn.Module):
+        """What OpenVINO reads while it traces is not what torch runs."""
+
+        def forward(self, x):
+            return 2 * x if torch.jit.is_tracing() else x
+
+    example = (torch.zeros(1, 8),)
+    with pytest.raises(VilpError, match=r"Doubled differs from torch's by 100% .* engine 'torch'"):
+        compile_network(Doubled(), example, "openvino", "cpu", 1)
+    network = compile_network(torch.nn.Tanh(), example, "openvino", "cpu", 1)
+    np.testing.assert_allclose(network(np.full((1, 8), 0.5, np.float32)), np.tanh(0.5), atol=5e-3)
 
 
 def test_nothing_is_reported_home(bundle):

@@ -7,6 +7,7 @@ unrolled sampler takes half a minute to convert and gains nothing at this size.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -19,6 +20,8 @@ from vilp_ros.errors import VilpError
 
 Network = Callable[..., np.ndarray]
 ENGINES = ("torch", "openvino")
+PARITY = 0.05
+"""Largest root mean square difference of a network's output from torch's, over its own size."""
 
 
 def choose_device(device: str) -> str:
@@ -59,9 +62,13 @@ def compile_network(
     Args:
         module: network in its final weights.
         example: inputs of the shapes and types it will be called with.
-        engine: `torch` or `openvino`, checked by `require_engine`.
+        engine: `torch` or `openvino`, checked by `require_engine`. OpenVINO runs in bf16 where
+            that is close enough to torch, else in f32.
         device: torch device.
         threads: CPU threads of an OpenVINO network; torch takes the process's setting.
+
+    Raises:
+        VilpError: OpenVINO's network is further than `PARITY` from torch's.
     """
     if engine == "torch":
         return _torch_network(module, device)
@@ -88,13 +95,33 @@ def _openvino_network(
     import openvino as ov
 
     module = module.eval().cpu()
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # shapes are fixed on purpose
         model = ov.convert_model(module, example_input=example)
     shapes = [list(x.shape) for x in example]
     model.reshape(dict(zip(model.inputs, shapes, strict=True)))
+    trial = _trial(example)
+    with torch.inference_mode():
+        expected = module(*trial).float().numpy()
+    apart = {}
+    for precision in ("bf16", "f32"):  # bf16 is f32 where the CPU has none
+        network = _compiled(model, threads, precision)
+        found = network(*(x.numpy() for x in trial))
+        apart[precision] = float(_rms(found - expected) / (_rms(expected) + 1e-6))
+        if apart[precision] <= PARITY:
+            return network
+    raise VilpError(
+        f"OpenVINO's {type(module).__name__} differs from torch's by {apart['bf16']:.0%} of its "
+        f"size in bf16 and {apart['f32']:.0%} in f32, more than {PARITY:.0%}: use engine 'torch'"
+    )
+
+
+def _compiled(model: Any, threads: int, precision: str) -> Network:
+    import openvino as ov
+
     options: dict[str, Any] = {
         "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "bf16",  # f32 where the CPU has no bf16
+        "INFERENCE_PRECISION_HINT": precision,
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,
     }
@@ -105,3 +132,18 @@ def _openvino_network(
         return np.array(outputs[0], dtype=np.float32)
 
     return call
+
+
+def _trial(example: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Inputs of the example's shapes that tell whether two engines agree."""
+    generator = torch.Generator().manual_seed(0)
+    return tuple(
+        torch.randn(x.shape, generator=generator)
+        if x.is_floating_point()
+        else torch.randint(100, x.shape, generator=generator, dtype=x.dtype)
+        for x in example
+    )
+
+
+def _rms(values: np.ndarray) -> np.floating:
+    return np.sqrt(np.mean(np.square(values, dtype=np.float64)))
