@@ -168,7 +168,7 @@ def main() -> int:
         peak = process.memory_info().rss
         load.stop()
         after = dict(load.counts)
-        wait(1.0)
+        wait(2.0)  # what is on its way
         say(ask("stop"))
     rclpy.shutdown()
     bag_path = sorted(args.out.glob("episode_*"))[-1]

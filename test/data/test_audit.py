@@ -116,6 +116,15 @@ def test_skew_between_views_is_measured():
     assert "35 ms off" in text
 
 
+def test_a_view_that_is_handed_over_late_is_not_skewed():
+    messages = list(traffic(ROBOT, 60))
+    late = [m for m in messages if m[0] == HAND]
+    order = [m for m in messages if m[0] != HAND]
+    for k in range(0, 60, 20):  # a second of the one view, then a second of the other
+        order[(k + 20) * 7 : (k + 20) * 7] = late[k : k + 20]
+    assert (HAND, "skew") not in found(audited(order))
+
+
 def test_stamps_are_read_without_decoding():
     for _, body in traffic(ROBOT, 1):
         stamp = getattr(body, "header", body).stamp

@@ -20,6 +20,8 @@ FROZEN_S, ALL_FROZEN_S = 1.0, 3.0
 """The same picture for so long, while another view moves or while none does."""
 WAIT_S = 1.0
 """A channel that has said nothing by then is missing."""
+_BEHIND = 64
+"""Frames that one view may be ahead of another before that counts as skew."""
 _CONTENT = 12
 """In a serialized message: what follows the stamp of its header."""
 
@@ -96,25 +98,35 @@ class Channel:
 
 @dataclass
 class _Skew:
-    """Distance in time between the frames of two views."""
+    """Distance in time between the frames of two views.
+
+    A frame is judged when the other view has come as far: a busy middleware hands over a second of
+    one topic before it turns to the next.
+    """
 
     bound_ns: int
     stamps: tuple[deque[int], deque[int]] = field(
-        default_factory=lambda: (deque(maxlen=8), deque(maxlen=8))
+        default_factory=lambda: (deque(maxlen=_BEHIND), deque(maxlen=_BEHIND))
     )
+    waiting: tuple[deque[int], deque[int]] = field(default_factory=lambda: (deque(), deque()))
     frames: int = 0
     beyond: int = 0
     most_ns: int = 0
 
     def add(self, side: int, stamp_ns: int) -> None:
-        """Judges the frame before this one: by now its counterpart has come, if there is one."""
-        mine, other = self.stamps[side], self.stamps[1 - side]
-        if mine and other:
-            distance = min(abs(mine[-1] - stamp) for stamp in other)
-            self.frames += 1
-            self.beyond += distance > self.bound_ns
-            self.most_ns = max(self.most_ns, distance)
-        mine.append(stamp_ns)
+        """Takes a frame of the first (0) or the second (1) view."""
+        self.stamps[side].append(stamp_ns)
+        self.waiting[side].append(stamp_ns)
+        for mine, other in ((0, 1), (1, 0)):
+            queue, there = self.waiting[mine], self.stamps[other]
+            while queue and there and (there[-1] >= queue[0] or len(queue) >= _BEHIND):
+                self._judge(queue.popleft(), there)
+
+    def _judge(self, stamp_ns: int, there: deque[int]) -> None:
+        distance = min(abs(stamp_ns - stamp) for stamp in there)
+        self.frames += 1
+        self.beyond += distance > self.bound_ns
+        self.most_ns = max(self.most_ns, distance)
 
 
 class Audit:
