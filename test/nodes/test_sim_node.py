@@ -91,7 +91,14 @@ def test_it_runs_by_itself_and_stamps_the_parts_of_an_instant_alike(arm):
     info = arm.infos[-1]
     assert (info.height, info.width) == (96, 160)
     assert info.k[0] == info.k[4] > 0
-    assert {"task", "seed", "episode", "step", "success", "real_time_factor"} == set(arm.figures())
+    named = {"task", "seed", "episode", "step", "success", "real_time_factor", "expert"}
+    assert named == set(arm.figures())
+
+
+def test_nobody_demonstrates_who_was_not_asked_to_at_the_start(arm):
+    answer = arm.probe.call(Trigger, "sim/demonstrate")
+    assert (answer.success, arm.figures()["expert"]) == (False, "none")
+    assert "start the simulator with expert:=expert" in answer.message
 
 
 def test_every_name_is_in_the_namespace(arm):

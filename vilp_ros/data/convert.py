@@ -374,6 +374,12 @@ def convert(
         raise
     stream.finish(episode)
     outcome.steps, outcome.role = len(episode), episode.role
+    action = reader.contract.action
+    if not told and action.sends != action.kind:
+        outcome.notes.append(
+            f"commands went out as {action.sends}, actions of the contract are {action.kind}: "
+            "converted without actions"
+        )
     if filled := int(np.sum(fillers[:end])):
         outcome.notes.append(f"{filled} frames stand in for lost ones")
     return outcome
