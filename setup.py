@@ -68,7 +68,7 @@ setup(
         # frankik: kinematics of a Franka, for every way to it; franky: libfranka, for franka_driver.
         "franka": ["franky-control>=2,<3", "frankik>=1.0.1", "websockets"],
         "ros": ["cv-bridge", *(f"ros-jazzy-{name}" for name in ROS.split())],
-        "lerobot": ["av", "pyarrow"],  # its format; the lerobot package itself is not needed
+        "lerobot": ["av", "pyarrow<24"],  # its format; the lerobot package itself is not needed
         # Of `vilp view`; later ones want numpy 2.
         "view": ["rerun-sdk==0.23.1", "pyarrow<24"],
         "dev": [
