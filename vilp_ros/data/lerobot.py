@@ -142,7 +142,22 @@ class LeRobotWriter:
         pa.parquet.write_table(pa.Table.from_pylist(self._rows), episodes)
         # As pandas writes a frame whose index is the task: LeRobot reads it with pandas.
         name = "__index_level_0__"
-        hint = {"index_columns": [name], "columns": [], "pandas_version": "2.0.0"}
+        kinds = {"task_index": (False, "int64", "int64"), name: (True, "unicode", "object")}
+        hint = {
+            "index_columns": [name],
+            "column_indexes": [],
+            "columns": [
+                {
+                    "name": None if index else field,
+                    "field_name": field,
+                    "pandas_type": kind,
+                    "numpy_type": numpy,
+                    "metadata": None,
+                }
+                for field, (index, kind, numpy) in kinds.items()
+            ],
+            "pandas_version": "2.0.0",
+        }
         tasks = pa.table({"task_index": pa.array([0]), name: pa.array([self._meta.task])})
         tasks = tasks.replace_schema_metadata({"pandas": json.dumps(hint)})
         pa.parquet.write_table(tasks, meta / "tasks.parquet")
