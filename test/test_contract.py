@@ -208,6 +208,20 @@ def test_parts_are_checked_together(tmp_path):
     assert "action.pose_topic: found 'ee_pose'" in refusal(loop, tmp_path)
 
 
+def test_depth_cameras_say_their_range_and_others_do_not(tmp_path):
+    data = changed(("views", "agentview", "encoding"), "16UC1")
+    says = "agentview.depth_range_m: found nothing, allowed: [near, far] in metres, and encoding is"
+    assert says in refusal(data, tmp_path)
+    data["views"]["agentview"]["depth_range_m"] = [0.4, 1.6]
+    assert load(data, tmp_path).views["agentview"].depth_range_m == (0.4, 1.6)
+    data["views"]["agentview"]["depth_range_m"] = [400, 1600]
+    assert "found [400, 1600], allowed: [lo, hi] with lo < hi, from 0 to 65 m" in refusal(
+        data, tmp_path
+    )
+    colour = changed(("views", "agentview", "depth_range_m"), [0.4, 1.6])
+    assert "allowed: for depth cameras only, and encoding is rgb8" in refusal(colour, tmp_path)
+
+
 def test_files_that_are_no_contract(tmp_path):
     with pytest.raises(
         ContractError, match=r"no contract .*sim_pnada.yaml; .* has \[.*'sim_panda.yaml'"

@@ -24,8 +24,9 @@ Roles, as in the LDP paper: `expert` (with actions), `action_free` (the same wit
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of the verb."""
-    from vilp_ros.sim.collect import COLLECTED
     from vilp_ros.sim import TASKS
+    from vilp_ros.sim.collect import COLLECTED
+    from vilp_ros.sim.views import COLOUR, VIEWS
 
     parser.add_argument("--task", choices=TASKS, required=True)
     parser.add_argument("--episodes", type=int, required=True, help="how many the file shall hold")
@@ -36,6 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--noise", type=float, default=0.25, help="share of steps that noise disturbs (0.25)"
+    )
+    parser.add_argument(
+        "--views",
+        nargs="+",
+        choices=VIEWS,
+        default=COLOUR,
+        metavar="VIEW",
+        help=f"what is seen: any of {', '.join(VIEWS)} ({' '.join(COLOUR)})",
     )
     parser.add_argument("--workers", type=int, default=1, help="simulating processes (1)")
     parser.add_argument("--json", type=Path, help="write what was recorded to this file")
@@ -54,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         role=args.role,
         noise=args.noise,
         workers=args.workers,
+        views=tuple(args.views),
     )
     seconds = time.monotonic() - start
     share = report.disturbed / max(report.steps, 1)

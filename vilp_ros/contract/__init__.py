@@ -48,7 +48,9 @@ ACTION_KINDS = ("ee_pose", "joint_position")
 TRANSPORTS = ("target", "joint_trajectory", "crisp_pose", "crisp_joint")
 GRIPPERS = ("topic", "franka_actions")
 ARMS = ("fr3", "panda")
-ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
+DEPTH_ENCODINGS = ("32FC1", "16UC1")
+"""Metres, and millimetres as the drivers of RealSense publish them."""
+ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8", *DEPTH_ENCODINGS)
 JOINTS = 7
 
 _name = text(r"[A-Za-z_]\w*", "a name of letters, digits and underscores")
@@ -71,6 +73,9 @@ class View:
         depth: QoS history depth.
         rate_hz: frames per second that the driver promises.
         latency_s: from exposure to the header stamp.
+        depth_range_m: (near, far) of a depth camera, and of no other; depth is clipped to it and
+            becomes a grey picture of 255 steps (`vilp_ros.data.depth`). Part of what a policy
+            learned: keep it.
     """
 
     name: str
@@ -83,6 +88,9 @@ class View:
     depth: int = field(metadata=by(whole(1, 100)))
     rate_hz: float = field(metadata=by(number(0, 1000, "Hz", above=True)))
     latency_s: float = field(metadata=by(_latency))
+    depth_range_m: tuple[float, float] | None = field(
+        metadata=by(interval(0, 65, "m")), default=None
+    )
 
 
 @dataclass(frozen=True)
@@ -322,6 +330,11 @@ class Contract:
                 rate = key.child("views").child(name).child("rate_hz")
                 slowest = f"above 1 / staleness_s = {1 / self.staleness_s:.3g} Hz"
                 rate.refuse(view.rate_hz, f"{slowest}, or every frame is stale")
+            depth = view.encoding in DEPTH_ENCODINGS
+            if depth == (view.depth_range_m is None):
+                allowed = "[near, far] in metres" if depth else "for depth cameras only"
+                range_m = key.child("views").child(name).child("depth_range_m")
+                range_m.refuse(view.depth_range_m, f"{allowed}, and encoding is {view.encoding}")
         self._refuse_shared_topics(key)
 
     def _check_transport(self, key: Key, action: Action) -> None:

@@ -94,6 +94,11 @@ def _finish(group: h5py.Group, episode: Episode) -> None:
     group.attrs["seed"] = episode.seed  # last: its presence marks a whole episode
 
 
+def _views(group: h5py.Group | None) -> tuple[str, ...]:
+    keys = () if group is None else group["obs"]
+    return tuple(sorted(k.removesuffix("_image") for k in keys if k.endswith("_image")))
+
+
 class EpisodeStream:
     """Takes frames one by one, holds at most one chunk of them.
 
@@ -203,6 +208,11 @@ class EpisodeWriter:
         groups = (self._data[name] for name in self._data)
         return [(int(g.attrs["seed"]), str(g.attrs.get("info.mode", ""))) for g in groups]
 
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the views of the episodes already there, in alphabetical order."""
+        return _views(next(iter(self._data.values()), None))
+
     def add(self, episode: Episode) -> None:
         """Writes one episode.
 
@@ -288,10 +298,7 @@ class EpisodeFile:
     @property
     def views(self) -> tuple[str, ...]:
         """Names of the views, in alphabetical order."""
-        if not self._groups:
-            return ()
-        keys = self._groups[0]["obs"]
-        return tuple(sorted(k.removesuffix("_image") for k in keys if k.endswith("_image")))
+        return _views(self._groups[0] if self._groups else None)
 
     @property
     def roles(self) -> list[str]:

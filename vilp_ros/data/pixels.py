@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vilp_ros.contract import View
+from vilp_ros.data.depth import grey_depth
 from vilp_ros.errors import VilpError
 
 _ORDER = {
@@ -17,6 +18,7 @@ _ORDER = {
     "bgra8": (4, (2, 1, 0)),
     "mono8": (1, (0, 0, 0)),
 }
+_DEPTH = {"32FC1": ("f4", 1.0), "16UC1": ("u2", 1e-3)}
 
 
 class PixelError(VilpError):
@@ -31,7 +33,7 @@ def rgb_pixels(view: View, message: Any) -> NDArray[np.uint8]:
         message: sensor_msgs/Image, of rclpy or read from a bag; rows may be padded (`step`).
 
     Returns:
-        (H, W, 3) uint8 rgb, contiguous.
+        (H, W, 3) uint8 rgb, contiguous; of a depth view grey, see `grey_depth`.
 
     Raises:
         PixelError: another size or encoding than promised, or fewer bytes than the size needs.
@@ -42,8 +44,21 @@ def rgb_pixels(view: View, message: Any) -> NDArray[np.uint8]:
             f"found {message.height}x{message.width} {message.encoding}, the contract promises "
             f"{view.height}x{view.width} {view.encoding}"
         )
+    if view.depth_range_m is not None:
+        kind, metres = _DEPTH[view.encoding]
+        dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
+        depth = np.ascontiguousarray(_rows(view, message, dtype.itemsize)).view(dtype)
+        return grey_depth(depth.astype(np.float32) * np.float32(metres), view.depth_range_m)
     channels, order = _ORDER[view.encoding]
-    row = view.width * channels
+    pixels = _rows(view, message, channels).reshape(view.height, view.width, channels)
+    if order == (0, 1, 2) and channels == 3:
+        return np.ascontiguousarray(pixels)
+    return np.ascontiguousarray(pixels[..., order])
+
+
+def _rows(view: View, message: Any, pixel_bytes: int) -> NDArray[np.uint8]:
+    """Bytes of the picture (H, W * pixel_bytes), without padding."""
+    row = view.width * pixel_bytes
     step = message.step or row
     if step < row or len(message.data) < view.height * step:
         raise PixelError(
@@ -51,7 +66,4 @@ def rgb_pixels(view: View, message: Any) -> NDArray[np.uint8]:
             f"{view.height * max(step, row)} bytes, found {len(message.data)} in rows of {step}"
         )
     rows = np.frombuffer(message.data, np.uint8)[: view.height * step].reshape(-1, step)
-    pixels = rows[:, :row].reshape(view.height, view.width, channels)
-    if order == (0, 1, 2) and channels == 3:
-        return np.ascontiguousarray(pixels)
-    return np.ascontiguousarray(pixels[..., order])
+    return rows[:, :row]

@@ -26,6 +26,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from vilp_ros.contract import Contract
 from vilp_ros.data.observe import from_pose, joints_by_name, seconds
+from vilp_ros.data.pixels import rgb_pixels
 from vilp_ros.evaluation.run_report import EpisodeLog
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR
@@ -258,8 +259,8 @@ class DemoRecorder(Node):
 
     def _on_image(self, view: str, message: Image) -> None:
         if self._log is not None:
-            frame = (seconds(message.header.stamp), to_array(message, "rgb8"))
-            self._log.images[view].append(frame)
+            pixels = rgb_pixels(self._contract.views[view], message)
+            self._log.images[view].append((seconds(message.header.stamp), pixels))
 
     def _on_strip(self, message: Image) -> None:
         log = self._log

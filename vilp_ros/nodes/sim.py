@@ -231,9 +231,10 @@ class SimNode(Node):
         stamp = to_stamp(self._now_s())
         self._clock_topic.publish(Clock(clock=stamp))
         self._publish_state(observation, stamp)
-        for view, image in observation.images.items():
-            frame = f"{view}_optical_frame"
-            self._images[view].publish(self._encode(view, image, stamp, frame))
+        for view in observation.images:
+            # Depth is aligned to colour: the same optics, the same frame.
+            frame = f"{view.removesuffix('_depth')}_optical_frame"
+            self._images[view].publish(self._encode(view, observation, stamp, frame))
             info = to_camera_info(*self._size, self._intrinsics[view], stamp, frame)
             self._infos[view].publish(info)
         values = {
@@ -249,12 +250,18 @@ class SimNode(Node):
         status = Report(OK, "success" if success else "running", values)
         self._status.publish(status.to_message("sim", self._contract.robot))
 
-    def _encode(self, view: str, image: np.ndarray, stamp: Time, frame: str) -> Image:
-        encoding = self._contract.views[view].encoding
-        if encoding == "bgr8":
+    def _encode(self, view: str, seen: Observation, stamp: Time, frame: str) -> Image:
+        encoding, image = self._contract.views[view].encoding, seen.images[view]
+        possible = ("32FC1",) if view in seen.depth_m else ("rgb8", "bgr8")
+        if encoding not in possible:
+            raise VilpError(
+                f"the simulator publishes {view} as {' or '.join(possible)}; the contract wants "
+                f"{encoding}"
+            )
+        if encoding == "32FC1":
+            image = seen.depth_m[view]
+        elif encoding == "bgr8":
             image = image[..., ::-1]
-        elif encoding != "rgb8":
-            raise VilpError(f"the simulator publishes rgb8 or bgr8; the contract wants {encoding}")
         return to_message(image, encoding, stamp, frame)
 
     def _publish_state(self, observation: Observation, stamp: Time) -> None:

@@ -17,7 +17,9 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 
 from vilp_ros.contract import Contract
+from vilp_ros.contract import View as Camera
 from vilp_ros.data.observe import from_pose, joints_by_name, seconds
+from vilp_ros.data.pixels import rgb_pixels
 from vilp_ros.evaluation.rerun_view import View
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.images import to_array
@@ -38,8 +40,8 @@ class Viewer(Node):
         super().__init__("view", namespace=namespace)
         self._view, self._joints = view, contract.proprio.joint_names
         listen = self.create_subscription
-        for name, camera in contract.views.items():
-            listen(Image, camera.topic, partial(self._on_image, name), SEEN)
+        for camera in contract.views.values():
+            listen(Image, camera.topic, partial(self._on_image, camera), SEEN)
         listen(Image, "planner/predicted_frames", self._on_strip, SEEN)
         listen(JointState, "planner/imagination_gap", self._on_gap, SEEN)
         listen(Path, "planner/plan_path", self._on_path, SEEN)
@@ -47,8 +49,9 @@ class Viewer(Node):
         listen(JointState, contract.proprio.joint_state_topic, self._on_joints, qos.STATE_IN)
         listen(PoseStamped, contract.proprio.ee_pose_topic, self._on_arm, qos.STATE_IN)
 
-    def _on_image(self, name: str, message: Image) -> None:
-        self._view.camera(name, seconds(message.header.stamp), to_array(message, "rgb8"))
+    def _on_image(self, camera: Camera, message: Image) -> None:
+        pixels = rgb_pixels(camera, message)
+        self._view.camera(camera.name, seconds(message.header.stamp), pixels)
 
     def _on_strip(self, message: Image) -> None:
         self._view.strip(seconds(message.header.stamp), to_array(message))

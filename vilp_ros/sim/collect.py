@@ -18,11 +18,11 @@ from vilp_ros.errors import VilpError
 from vilp_ros.sim.demonstrator import Demonstrator, Job
 from vilp_ros.sim.env import SimEnv
 from vilp_ros.sim.experts import MODES
+from vilp_ros.sim.views import COLOUR
 
 EVALUATION_SEEDS = 700_000
 ATTEMPTS = 5
 COLLECTED = ("expert", "action_free", "suboptimal")
-_VIEWS = ("agentview", "eye_in_hand")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def collect(
     role: str = "expert",
     noise: float = 0.25,
     workers: int = 1,
+    views: tuple[str, ...] = COLOUR,
 ) -> Report:
     """Records episodes until the file holds `episodes` of them; goes on where it was cut off.
 
@@ -67,12 +68,14 @@ def collect(
         role: `expert`, `action_free` (the same without actions) or `suboptimal`.
         noise: expected share of control periods that noise disturbs, 0 to below 1.
         workers: processes that simulate.
+        views: what is seen: any of `vilp_ros.sim.views.VIEWS`.
 
     Returns:
         What was done.
 
     Raises:
-        VilpError: unknown role, a noise outside [0, 1), or seeds reserved for evaluation.
+        VilpError: unknown role, a noise outside [0, 1), seeds reserved for evaluation, or a file
+            whose episodes have other views.
     """
     if role not in COLLECTED:
         raise VilpError(f"role is {role!r}: choose from {', '.join(COLLECTED)}")
@@ -84,8 +87,14 @@ def collect(
     recorded = discarded = steps = disturbed = 0
     with (
         EpisodeWriter(path, task=task) as writer,
-        ProcessPoolExecutor(workers, get_context("spawn"), _open, (task,)) as pool,
+        ProcessPoolExecutor(workers, get_context("spawn"), _open, (task, views)) as pool,
     ):
+        there = writer.views
+        if there and set(there) != set(views):
+            raise VilpError(
+                f"{path} has views {', '.join(there)}, not {', '.join(sorted(views))}: choose "
+                "another --out"
+            )
         done = set(writer.seeds)
         found = len(done)
         jobs = (job for job in _jobs(modes, seed_start, role, noise) if _key(job) not in done)
@@ -121,10 +130,10 @@ def _key(job: Job) -> tuple[int, str]:
 _env: SimEnv  # one per worker process: building it takes seconds
 
 
-def _open(task: str) -> None:
+def _open(task: str, views: tuple[str, ...]) -> None:
     global _env
     Thread(target=_end_with_parent, daemon=True).start()
-    _env = SimEnv(task, views=_VIEWS)
+    _env = SimEnv(task, views=views)
 
 
 def _end_with_parent() -> None:

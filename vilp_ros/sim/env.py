@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import mujoco
 import numpy as np
 
+from vilp_ros.data.depth import grey_depth
 from vilp_ros.errors import VilpError
 from vilp_ros.geometry import matrix_to_quat, quat_to_rotvec
 from vilp_ros.sim import TASKS
 from vilp_ros.sim.renderer import ViewRenderer
 from vilp_ros.sim.scene import VARIATIONS, Variation, dress
+from vilp_ros.sim.views import COLOUR, VIEWS
 
 if TYPE_CHECKING:
     from vilp_ros.sim.tasks import Task
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 CONTROL_PERIOD_S = 0.05
 MAX_WIDTH = 0.08
 ACTION_KINDS = ("ee_pose", "joint_position")
-_CAMERAS = {"agentview": "agentview", "eye_in_hand": "robot0_eye_in_hand"}
 _SETTLE_PERIODS = 6
 
 
@@ -34,12 +35,13 @@ class Observation:
     """What the robot knows after a control period.
 
     Attributes:
-        images: per view (H, W, 3) uint8 rgb.
+        images: per view (H, W, 3) uint8 rgb; of a depth view grey, see `grey_depth`.
         ee_pose: (7,) xyz metres and quaternion xyzw of the point between the fingertips, in the
             robot base frame.
         gripper_width: metres between the fingers, 0 to 0.08.
         joint_position: (7,) rad.
         joint_velocity: (7,) rad/s.
+        depth_m: per depth view (H, W) float32 metres along the optical axis.
     """
 
     images: dict[str, np.ndarray]
@@ -47,6 +49,7 @@ class Observation:
     gripper_width: float
     joint_position: np.ndarray
     joint_velocity: np.ndarray
+    depth_m: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class SimEnv:
@@ -54,7 +57,7 @@ class SimEnv:
 
     Args:
         task: one of `vilp_ros.sim.TASKS`.
-        views: cameras to render: any of `agentview`, `eye_in_hand`; none renders nothing.
+        views: what to render: any of `vilp_ros.sim.views.VIEWS`; none renders nothing.
         size: (height, width) of the pictures.
         action_kind: `ee_pose`: (8,) = xyz, quaternion xyzw, gripper width, all absolute, in the
             base frame; `joint_position`: (8,) = seven joint angles and the width.
@@ -69,7 +72,7 @@ class SimEnv:
         self,
         task: str,
         *,
-        views: tuple[str, ...] = ("agentview", "eye_in_hand"),
+        views: tuple[str, ...] = COLOUR,
         size: tuple[int, int] = (96, 160),
         action_kind: str = "ee_pose",
         variation: str = "none",
@@ -78,7 +81,7 @@ class SimEnv:
         _choose("variation", variation, tuple(VARIATIONS))
         _choose("action_kind", action_kind, ACTION_KINDS)
         for view in views:
-            _choose("view", view, tuple(_CAMERAS))
+            _choose("view", view, tuple(VIEWS))
         from vilp_ros.sim.tasks import SPECS  # robosuite takes seconds to import
 
         self.task, self.views, self.size, self.action_kind = task, views, size, action_kind
@@ -155,16 +158,24 @@ class SimEnv:
 
     def observe(self) -> Observation:
         """Pictures and robot state as they are now."""
-        renderer = self._renderer
-        return self._observation(
-            {v: renderer.render(self.data, _CAMERAS[v]) for v in self.views} if renderer else {}
-        )
+        images, depth_m = {}, {}
+        for name in self.views:
+            assert self._renderer is not None, "closed"
+            camera, range_m = VIEWS[name]
+            if range_m is None:
+                images[name] = self._renderer.render(self.data, camera)
+            else:
+                depth_m[name] = self._renderer.depth(self.data, camera)
+                images[name] = grey_depth(depth_m[name], range_m)
+        return self._observation(images, depth_m)
 
     def state(self) -> Observation:
         """`observe` without pictures, which cost most of a control period."""
-        return self._observation({})
+        return self._observation({}, {})
 
-    def _observation(self, images: dict[str, np.ndarray]) -> Observation:
+    def _observation(
+        self, images: dict[str, np.ndarray], depth_m: dict[str, np.ndarray]
+    ) -> Observation:
         return Observation(
             images=images,
             ee_pose=self._in_base(
@@ -173,6 +184,7 @@ class SimEnv:
             gripper_width=float(np.abs(self.data.qpos[self._fingers]).sum()),
             joint_position=self.data.qpos[self._joints].copy(),
             joint_velocity=self.data.qvel[self._robot._ref_joint_vel_indexes].copy(),
+            depth_m=depth_m,
         )
 
     def success(self) -> bool:
@@ -192,9 +204,9 @@ class SimEnv:
         Raises:
             SimError: unknown view.
         """
-        _choose("view", view, tuple(_CAMERAS))
+        _choose("view", view, tuple(VIEWS))
         height, width = self.size
-        fovy = np.deg2rad(self.model.cam_fovy[self.model.camera(_CAMERAS[view]).id])
+        fovy = np.deg2rad(self.model.cam_fovy[self.model.camera(VIEWS[view].camera).id])
         focal = height / 2 / np.tan(fovy / 2)
         return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
 
