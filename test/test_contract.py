@@ -289,3 +289,62 @@ def test_a_bundle_for_another_robot_is_refused_naming_both_sides(changes, says):
     with pytest.raises(ContractError) as error:
         Contract.load(SHIPPED).check_bundle(spec(**changes))
     assert str(error.value) == says
+
+
+FRANKA = sorted(SHIPPED.parent.glob("fr3_*.yaml"))
+
+
+@pytest.mark.parametrize("path", FRANKA, ids=lambda path: path.stem)
+def test_the_contracts_of_an_fr3(path):
+    """Velocities and accelerations are half of what Franka publishes, jerks at most half."""
+    contract = Contract.load(path)
+    limits = contract.limits
+    assert (contract.robot, contract.arm) == (path.stem, "fr3")
+    assert limits.joint_velocity == (1.0, 0.5, 0.75, 0.625, 1.5, 0.75, 1.5)
+    assert limits.joint_acceleration == (5.0,) * 7
+    assert max(limits.joint_jerk) <= 2500
+    assert limits.dynamic("ee_pose")
+    assert limits.dynamic("joint_position")
+    assert limits.precheck == "slow"
+
+
+def franka(tmp_path, name, *edits):
+    text = (SHIPPED.parent / f"{name}.yaml").read_text(encoding="utf-8")
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "robot.yaml"
+    path.write_text(text, encoding="utf-8")
+    return Contract.load(path)
+
+
+def test_what_leaves_follows_from_the_transport(tmp_path):
+    assert franka(tmp_path, "fr3_ros2_control").action.sends == "joint_position"
+    assert franka(tmp_path, "fr3_crisp").action.sends == "ee_pose"
+    assert Contract.load(SHIPPED).action.sends == "ee_pose"
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "says"),
+    [
+        ("fr3_direct", ("arm: fr3 ", "# "), "arm: found nothing, allowed: one of ['fr3', 'panda']"),
+        ("fr3_direct", ("  joint_jerk: [", "  # ["), "limits: found nothing, allowed: joint_accel"),
+        ("fr3_crisp", ("  ee_jerk: 2250.0", "  #"), "allowed: ee_acceleration, ee_angular_accel"),
+        (
+            "fr3_crisp",
+            ("  pose_topic: target_pose\n", ""),
+            "action.pose_topic: found nothing, allowed: a topic name, since action.transport is"
+            " 'crisp_pose'",
+        ),
+        (
+            "fr3_crisp",
+            ("kind: ee_pose ", "kind: joint_position "),
+            "action.kind: found 'joint_position', allowed: 'ee_pose', since action.transport",
+        ),
+        ("fr3_crisp", ("crisp_pose ", "crips_pose "), "allowed: one of ['target', 'joint_traj"),
+    ],
+)
+def test_a_transport_without_what_it_needs_is_refused_by_name(tmp_path, name, edit, says):
+    with pytest.raises(ContractError) as error:
+        franka(tmp_path, name, edit)
+    assert says in str(error.value)

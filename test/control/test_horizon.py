@@ -63,6 +63,21 @@ def test_it_ends_where_the_plan_slows_to():
     assert horizon.at(100.0)[0] == start[0]
 
 
+def test_with_a_lead_the_motion_in_force_goes_on_meanwhile():
+    timeline = ActionTimeline("joint_position", 0.05, 4, slow_s=0.2)
+    start, horizon = STARTS["joint_position"], Horizon(FR3.limits, "joint_position", 0.06)
+    actions = np.tile(start, (8, 1))
+    actions[:, 0] += 0.02 * np.arange(8)
+    timeline.submit(100.0, actions, 100.0)
+    horizon.follow(timeline, 100.0, start)
+    before = [horizon.at(t) for t in (100.15, 100.17, 100.19)]
+    timeline.submit(100.1, np.tile(start, (8, 1)), 100.15)
+    horizon.follow(timeline, 100.15, start)
+    np.testing.assert_allclose([horizon.at(t) for t in (100.15, 100.17, 100.19)], before, atol=1e-9)
+    assert horizon.start_s <= 100.15
+    assert horizon.start_s + horizon.begun * PERIOD_S >= 100.15 + 0.06
+
+
 def test_without_a_plan_nothing_is_rolled_out():
     timeline = ActionTimeline("ee_pose", 0.05, 4)
     assert not Horizon(FR3.limits, "ee_pose").follow(timeline, 100.0, STARTS["ee_pose"])

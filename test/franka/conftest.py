@@ -20,6 +20,11 @@ ROOT = Path(__file__).parents[2]
 READY_S = 120.0
 
 
+def answers(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
+
+
 @pytest.fixture(scope="session")
 def franka_sim(tmp_path_factory) -> Iterator[str]:
     """Address of franka-sim with every limit enforced; libfranka's port is fixed, so each run has
@@ -34,9 +39,8 @@ def franka_sim(tmp_path_factory) -> Iterator[str]:
     try:
         deadline = time.monotonic() + READY_S
         while True:
-            with socket.socket() as probe:
-                if probe.connect_ex((host, 1337)) == 0:
-                    break
+            if all(answers(host, port) for port in (1337, 1338)):
+                break
             assert server.poll() is None, log.read_text()
             assert time.monotonic() < deadline, f"franka-sim did not start: {log.read_text()}"
             time.sleep(0.2)  # nothing to wait on: a port either answers or not

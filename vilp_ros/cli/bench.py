@@ -18,11 +18,17 @@ The table says how loaded the machine was: figures of a busy machine are upper b
 
   vilp bench --bundle models/ldp_lift
   vilp bench --bundle models/ldp_lift --engines openvino --threads 1 --steps 4 --json bench.json
-  vilp bench --bundle models/vilp_lift_wide --against config/training/vilp_paper.yaml"""
+  vilp bench --bundle models/vilp_lift_wide --against config/training/vilp_paper.yaml
+
+`vilp bench delay` runs episodes in which plans come late, in virtual time: success, and the jerk of
+what the controller sends where plans switch and where they do not.
+
+  vilp bench delay --bundle models/ldp_lift --delays 0,50,100,200 --episodes 20"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of the verb."""
+    parser.add_argument("what", nargs="?", choices=("delay",), help="late plans, instead of times")
     parser.add_argument("--bundle", required=True, help="folder of the policy bundle")
     parser.add_argument(
         "--engines", type=_names, metavar="NAMES", default="torch,openvino", help="engines"
@@ -42,10 +48,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, metavar="N", default=200, help="timed replans a row")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (torch only)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the table to this file")
+    late = parser.add_argument_group("delay")
+    late.add_argument(
+        "--delays", type=_numbers, metavar="LIST", default="0,50,100,200", help="ms a plan is late"
+    )
+    late.add_argument("--episodes", type=int, metavar="N", default=20, help="a delay")
+    late.add_argument("--seed-start", type=int, metavar="SEED", default=700_000, help="first seed")
+    late.add_argument(
+        "--limits", default="fr3_crisp", help="contract in config/robots whose limits count"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Measures, prints the table, writes the JSON file."""
+    if args.what == "delay":
+        from vilp_ros.cli.bench_delay import run_delay
+
+        return run_delay(args)
     from rich.console import Console
 
     from vilp_ros.evaluation.bench import bench

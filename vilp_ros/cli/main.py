@@ -21,6 +21,8 @@ from vilp_ros.errors import VilpError
 VERBS = (
     "demo",
     "up",
+    "doctor",
+    "latency",
     "collect",
     "teleop",
     "record",
@@ -38,6 +40,8 @@ EXAMPLES = """\
 examples:
   vilp demo --episodes 3
   vilp up
+  vilp doctor --contract fr3_direct --robot-ip 172.16.0.2
+  vilp latency --contract my_fr3.yaml --write
   vilp collect --task lift --episodes 200 --out datasets/lift.hdf5
   vilp teleop --device gamepad
   vilp record --out demonstrations --task lift --expert --episodes 100

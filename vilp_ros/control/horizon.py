@@ -26,10 +26,13 @@ class Horizon:
     Args:
         limits: of the contract, with accelerations and jerks.
         kind: "ee_pose" or "joint_position".
+        lead_s: what is rolled out goes on with the motion in force for so long: the time that it
+            takes to compute, to send and to receive, in which the arm moves on.
     """
 
-    def __init__(self, limits: Limits, kind: str) -> None:
+    def __init__(self, limits: Limits, kind: str, lead_s: float = 0.0) -> None:
         self._kind, self._resampler = kind, Resampler(limits, kind)
+        self._lead = round(lead_s / PERIOD_S)
         axes = [limits.workspace[axis] for axis in "xyz"]
         ranges = axes if kind == "ee_pose" else list(limits.joint_position)
         self._low, self._high = np.array(ranges).T
@@ -37,6 +40,8 @@ class Horizon:
         """When the first of `motions` is due."""
         self.motions: list[Motion] = []
         """One every `PERIOD_S`; the last is at rest. Empty: nothing is in force."""
+        self.begun = 0
+        """From which of `motions` on they are new."""
 
     def clear(self) -> None:
         """Forget the motion: the next one starts where the arm is."""
@@ -48,33 +53,34 @@ class Horizon:
         Args:
             timeline: holds the plan.
             now_s: present time.
-            present: (8,) where the arm is; used if nothing is in force.
+            present: (8,) where the arm was led last, or is; used if nothing is in force.
 
         Returns:
             Whether there was a plan.
         """
-        begin_s, motion = self._begin(now_s, present)
-        steps = round(LONGEST_S / PERIOD_S)
+        start_s, motions = self._begin(now_s, present)
+        steps, begin_s = round(LONGEST_S / PERIOD_S), start_s + (len(motions) - 1) * PERIOD_S
         times_s = begin_s - now_s + PERIOD_S * np.arange(1, steps + 1) + AHEAD_S
         targets = timeline.ahead(now_s, np.concatenate([times_s - _SLOPE_S, times_s]))
         if targets is None:
             return False
         size = len(self._low)
         targets[:, :size] = np.clip(targets[:, :size], self._low, self._high)
-        motions = [motion]
+        begun, motion = len(motions) - 1, motions[-1]
         for before, target in zip(targets[:steps], targets[steps:]):
             change = difference(self._kind, before, target)[: len(motion.velocity)]
             motion = self._resampler.follow(motion, target, change / _SLOPE_S, AHEAD_S, PERIOD_S)
             motions.append(motion)
             if not change.any() and _rests(motion, target, self._kind):
                 break
-        self.start_s, self.motions = begin_s, self._ended(motions)
+        self.start_s, self.motions, self.begun = start_s, self._ended(motions), begun
         return True
 
     def stop(self, now_s: float, present: Array) -> None:
         """Roll out a stop, as soon as the limits allow."""
-        begin_s, motion = self._begin(now_s, present)
-        self.start_s, self.motions = begin_s, self._ended([motion])
+        self.start_s, motions = self._begin(now_s, present)
+        self.begun = len(motions) - 1
+        self.motions = self._ended(motions)
 
     def at(self, now_s: float) -> Array:
         """The action (8,) for a time; before its begin the first, after its end the last."""
@@ -86,14 +92,31 @@ class Horizon:
         after = self.motions[index + 1].action
         return moved(self._kind, action, (place - index) * difference(self._kind, action, after))
 
-    def _begin(self, now_s: float, present: Array) -> tuple[float, Motion]:
-        """The next instant of the motion in force, so that the new one begins on it exactly."""
+    def heed_clock(self, now_s: float, present: Array) -> None:
+        """After a clock that was set back: stand at `present`, where the arm was led last."""
+        if self.motions and now_s < self.start_s - 2 * PERIOD_S:
+            self.start_s, self.motions = now_s, [self._resampler.rest(present)]
+
+    @property
+    def stands(self) -> bool:
+        """Whether nothing in it moves."""
+        return all(motion.still for motion in self.motions)
+
+    def over(self, now_s: float) -> bool:
+        """Whether the arm has come to rest."""
+        return now_s >= self.start_s + (len(self.motions) - 1) * PERIOD_S
+
+    def _begin(self, now_s: float, present: Array) -> tuple[float, list[Motion]]:
+        """What of the motion in force still holds, so that the new one begins on it exactly."""
+        kept = 2 + self._lead
         if not self.motions:
-            return now_s, self._resampler.rest(present)
-        index = int(np.ceil(round((now_s - self.start_s) / PERIOD_S, 6)))
-        if not 0 <= index < len(self.motions):  # it is over, or the clock was set
-            return now_s, self._resampler.rest(self.motions[-1].action)
-        return self.start_s + index * PERIOD_S, self.motions[index]
+            return now_s, [self._resampler.rest(present)] * kept
+        index = int(max(0.0, now_s - self.start_s + 1e-9) / PERIOD_S)
+        if index >= len(self.motions):
+            return now_s, [self.motions[-1]] * kept
+        motions = self.motions[index : index + kept]
+        motions += [self.motions[-1]] * (kept - len(motions))
+        return self.start_s + index * PERIOD_S, motions
 
     def _ended(self, motions: list[Motion]) -> list[Motion]:
         """Ending in rest, whether the plan did or not."""

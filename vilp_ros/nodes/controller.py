@@ -8,32 +8,36 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
-from trajectory_msgs.msg import JointTrajectory
 
 from vilp_ros.contract import Contract
 from vilp_ros.control.age import AgeTracker
+from vilp_ros.control.horizon import Horizon
+from vilp_ros.control.kinematics import Kinematics
 from vilp_ros.control.limits import SafetyLimits, UnsafeCommandError
+from vilp_ros.control.precheck import PreCheck
 from vilp_ros.control.timeline import ActionTimeline, Sample
 from vilp_ros.control.watchdog import Watchdog
 from vilp_ros.data.observe import MessageError, seconds
 from vilp_ros.data.robot_state import RobotState
+from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
+from vilp_ros.nodes.commands import Commands
 from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Report
 from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.images import to_array
 from vilp_ros.nodes.lifecycle import ManagedNode
-from vilp_ros.nodes.messages import to_joint_state, to_pose, to_stamp, to_trajectory, unpack_state
+from vilp_ros.nodes.messages import to_stamp, unpack_state
 from vilp_ros.nodes.parameters import CONTROLLER
 from vilp_ros.nodes.process import run
 from vilp_ros.nodes.slot import Worker
 
 Array = NDArray[np.float64]
+LEAD_S = 0.06  # from a plan to its trajectory in force at the arm
 
 
 class ControllerNode(ManagedNode):
@@ -43,6 +47,9 @@ class ControllerNode(ManagedNode):
     observations stay away longer than the contract's `staleness_s` on a steady clock, and when the
     limits refuse a command; it goes on by itself with the next plan. Each command that a plan made
     is followed by `~/command_source`, stamped like the image which that plan came from.
+
+    Where the contract gives accelerations and jerks, what leaves is one motion within them: rolled
+    out when a plan arrives, sent whole or as a stream, and brought to rest when it must hold.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -58,7 +65,18 @@ class ControllerNode(ManagedNode):
 
         self._contract = contract = Contract.load(find_contract(self._settings.contract))
         self._policy = load(self._settings, contract)
-        self._spec, self._kind = self._policy.spec, contract.action.kind
+        self._spec, self._kind = self._policy.spec, contract.action.sends
+        self._kinematics = None
+        if self._kind != contract.action.kind:
+            assert contract.arm is not None  # the contract was checked
+            self._kinematics = Kinematics(contract.arm, contract.limits.joint_position)
+        self._checks = {}
+        if contract.limits.precheck != "off":
+            slow = contract.limits.precheck == "slow"
+            self._checks = {
+                kind: PreCheck(contract.limits, kind, contract.control_period_s, slow)
+                for kind in (contract.action.kind, self._kind)
+            }
         self._noise = self._policy.noise(self._settings.noise_seed)
         rows, _, channels = self._spec.plan_shape
         for _ in range(3):
@@ -69,7 +87,15 @@ class ControllerNode(ManagedNode):
             self._settings.n_action_steps or self._spec.n_action_steps,
             self._settings.crossfade_s,
             contract.action.latency_s,
+            self._settings.slow_s,
+            self._settings.fade_in_s,
         )
+        smooth = contract.limits.dynamic(self._kind)
+        whole = contract.action.transport == "joint_trajectory"
+        lead_s = LEAD_S if whole else 0.0
+        self._horizon = Horizon(contract.limits, self._kind, lead_s) if smooth else None
+        self._news = False  # a plan that is not yet rolled out
+        self._slowed, self._finding = 0, ""
         self._limits = SafetyLimits(contract.limits, self._kind)
         self._watchdog = Watchdog(dict.fromkeys(("plan", "observation"), contract.staleness_s))
         self._age = AgeTracker()
@@ -81,13 +107,9 @@ class ControllerNode(ManagedNode):
         self._make_topics()
 
     def _make_topics(self) -> None:
-        action, out = self._contract.action, self.create_lifecycle_publisher
-        if self._kind == "ee_pose":
-            self._arm = out(PoseStamped, action.pose_topic, qos.LATEST)
-        else:
-            self._arm = out(JointTrajectory, action.joint_topic, qos.LATEST)
-        self._gripper = out(JointState, action.gripper_topic, qos.LATEST)
-        self._source = out(Header, "~/command_source", qos.LATEST)
+        self._commands = Commands(self, self._contract, self._settings.command_rate_hz)
+        self._arm = self._commands.arm
+        self._source = self.create_lifecycle_publisher(Header, "~/command_source", qos.LATEST)
         topics = (
             (Image, "planner/plan", self._on_plan),
             (JointState, "observation/state", self._on_state),
@@ -95,10 +117,7 @@ class ControllerNode(ManagedNode):
         subscriptions = [self.create_subscription(*topic, qos.LATEST) for topic in topics]
         enable = self.create_service(SetBool, "~/enable", self._on_enable)
         self._entities = [
-            *(
-                (self.destroy_lifecycle_publisher, p)
-                for p in (self._arm, self._gripper, self._source)
-            ),
+            (self.destroy_lifecycle_publisher, self._source),
             *((self.destroy_subscription, s) for s in subscriptions),
             (self.destroy_service, enable),
         ]
@@ -114,6 +133,7 @@ class ControllerNode(ManagedNode):
 
     def _hold(self) -> None:
         self.destroy_timer(self._timer)
+        self._keep("deactivated")
         if self._worker is not None:
             self._worker.stop()
         self._worker = None
@@ -121,6 +141,8 @@ class ControllerNode(ManagedNode):
     def _teardown(self) -> None:
         for destroy, entity in self._entities:
             destroy(entity)
+        if self._entities:
+            self._commands.destroy()
         self._entities = []
         self._policy = None
 
@@ -149,8 +171,11 @@ class ControllerNode(ManagedNode):
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._timeline.clear(self._now_s())
+        if request.data or self._horizon is None:
+            self._stop_moving("waiting for the first plan" if request.data else "disabled")
+        else:
+            self._keep("disabled")
         self._enabled = request.data
-        self._stop_moving("waiting for the first plan" if request.data else "disabled")
         response.success = True
         response.message = "accepts plans from now on" if request.data else "holds, plans cleared"
         return response
@@ -158,13 +183,48 @@ class ControllerNode(ManagedNode):
     def _act(self, message: Image) -> None:
         rows, _, channels = self._spec.plan_shape
         actions = self._policy.act(to_array(message).reshape(rows, channels), self._noise)
+        stamp_s, state = seconds(message.header.stamp), self._state
+        present = None if state is None else state.as_action(self._kind)
+        if state is not None and np.isfinite(actions).all():
+            prepared = self._prepared(np.asarray(actions, np.float64), stamp_s, state)
+            if prepared is None:
+                return
+            actions = prepared
         with self._timing:
-            outcome = self._timeline.submit(seconds(message.header.stamp), actions, self._now_s())
+            outcome = self._timeline.submit(stamp_s, actions, self._now_s(), present)
         if isinstance(outcome, str):
             self._refuse(outcome)
         else:
-            self._refusal = ""
+            self._refusal, self._news = "", True
             self._watchdog.feed("plan")
+
+    def _prepared(self, actions: Array, stamp_s: float, state: RobotState) -> Array | None:
+        """The plan as it may be sent: checked, slowed, in joints; None if it is refused."""
+        kind = self._contract.action.kind
+        checked = self._checked(kind, actions, stamp_s, state)
+        if checked is None or self._kinematics is None:
+            return checked
+        near = state.joint_position if self._command is None else self._command[:7]
+        try:
+            joints = self._kinematics.inverse_path(checked[:, :7], near)
+        except VilpError as error:
+            self._refuse(str(error))
+            return None
+        return self._checked(self._kind, np.hstack([joints, checked[:, 7:]]), stamp_s, state)
+
+    def _checked(
+        self, kind: str, actions: Array, stamp_s: float, state: RobotState
+    ) -> Array | None:
+        if kind not in self._checks:
+            return actions
+        first = int(np.ceil((self._now_s() - stamp_s) / self._contract.control_period_s))
+        judgement = self._checks[kind].judge(actions, max(0, first), state.as_action(kind))
+        if judgement.actions is None:
+            self._refuse(f"plan: {'; '.join(judgement.findings)}")
+        elif judgement.findings:
+            self._slowed += 1
+            self._finding = judgement.findings[0]
+        return judgement.actions
 
     def _on_error(self, error: Exception) -> None:
         self._refuse(f"{type(error).__name__}: {error}")
@@ -181,28 +241,46 @@ class ControllerNode(ManagedNode):
             self._command = None  # what was only imagined is no place to start from
         self._executing = executing
         if not self._enabled:
+            if self._horizon is not None and self._command is not None:
+                self._keep("disabled")  # it has yet to come to rest
+                if self._horizon.over(self._now_s()):
+                    self._stop_moving("disabled")
             return
         verdict = self._watchdog.check()
         with self._timing:
             now_s = self._now_s()
             sample = self._timeline.sample(now_s)
         if verdict.holding or sample is None or sample.exhausted:
-            self._keep(verdict.reason or "the plan is used up and no newer one came")
+            why = verdict.reason or "the plan is used up and no newer one came"
+            self._keep(why, brake=verdict.holding)
             return
         try:
-            self._move(sample, elapsed_s)
+            self._move(sample, now_s, elapsed_s)
         except UnsafeCommandError as error:
             self._keep(str(error))
             return
         self._age.add(now_s - sample.source_stamp_s)
         if executing:
-            self._send()
+            self._send(now_s)
             self._source.publish(Header(stamp=to_stamp(sample.source_stamp_s)))
 
-    def _move(self, sample: Sample, elapsed_s: float) -> None:
+    def _move(self, sample: Sample, now_s: float, elapsed_s: float) -> None:
         assert self._state is not None  # the watchdog holds until an observation came
         measured = self._state.as_action(self._kind)
-        command, acted = self._limits.clamp(sample.action, self._command, measured, elapsed_s)
+        target = sample.action
+        if self._horizon is not None:
+            if self._command is None:
+                self._horizon.clear()
+            start = measured if self._command is None else self._command
+            self._horizon.heed_clock(now_s, start)
+            if self._news or not self._moving:
+                self._news = False
+                self._horizon.follow(self._timeline, now_s, start)
+                self._send_whole()
+            # Within the limits as it was made; on the clock of the ticks it would seem not to be.
+            command, acted = np.append(self._horizon.at(now_s)[:7], target[7]), []
+        else:
+            command, acted = self._limits.clamp(target, self._command, measured, elapsed_s)
         if self._command is not None:
             part = slice(0, 3) if self._kind == "ee_pose" else slice(0, 7)
             step = float(np.linalg.norm(command[part] - self._command[part]))
@@ -211,30 +289,42 @@ class ControllerNode(ManagedNode):
         self._acted.update(acted)
         self._acting = acted
 
-    def _keep(self, why: str) -> None:
-        """Hold: the arm is told again what it was told last, if it was told anything."""
+    def _keep(self, why: str, brake: bool = True) -> None:
+        """Hold: the arm is told again what it was told last, if it was told anything.
+
+        Args:
+            why: It holds.
+            brake: Stop at once; False: what was rolled out ends in rest, and may go on.
+        """
         self._holds += self._moving
+        now_s = self._now_s()
+        if self._horizon is not None and self._command is not None:
+            self._horizon.heed_clock(now_s, self._command)
+            if self._moving and brake:
+                self._horizon.stop(now_s, self._command)
+                self._send_whole()
+            self._command = np.append(self._horizon.at(now_s)[:7], self._command[7])
         self._moving, self._acting = False, []
         self._reason = "; ".join(filter(None, (why, self._refusal)))
         if self._executing and self._command is not None:
-            self._send()
+            self._send(now_s)
+
+    def _send_whole(self) -> None:
+        assert self._horizon is not None
+        if self._executing and self._commands.whole and not self._horizon.stands:
+            self._commands.trajectory(self._horizon.start_s, self._horizon.motions)
 
     def _stop_moving(self, why: str) -> None:
         """Forget the last command, so that the next one starts from where the arm is."""
         self._command: Array | None = None
         self._moving, self._reason, self._acting = False, why, []
 
-    def _send(self) -> None:
+    def _send(self, now_s: float) -> None:
         assert self._command is not None
-        stamp, arm = self.get_clock().now().to_msg(), self._command[:7]
-        if self._kind == "ee_pose":
-            header = Header(stamp=stamp, frame_id=self._contract.base_frame)
-            self._arm.publish(PoseStamped(header=header, pose=to_pose(arm)))
-        else:
-            ahead_s = 1.0 / self._settings.command_rate_hz
-            names = self._contract.proprio.joint_names
-            self._arm.publish(to_trajectory(names, arm, stamp, ahead_s))
-        self._gripper.publish(to_joint_state(["gripper_width"], self._command[7:], stamp))
+        stamp = to_stamp(now_s)
+        if not self._commands.whole:
+            self._commands.stream(self._command, stamp)
+        self._commands.width(float(self._command[7]), stamp)
 
     def _now_s(self) -> float:
         return self.get_clock().now().nanoseconds * 1e-9
@@ -252,9 +342,14 @@ class ControllerNode(ManagedNode):
             "limits_acted": ", ".join(f"{name}: {n}" for name, n in sorted(self._acted.items())),
             "max_step": self._max_step,
             "plans_refused": self._refused_count,
+            "plans_slowed": self._slowed,
+            "last_finding": self._finding,
         }
         if not self._enabled:
             return Report(OK, "disabled", values)
+        if rivals := self._commands.rivals():
+            topic = self._arm.topic_name
+            return Report(ERROR, f"{rivals} other publishers on {topic}: end them", values)
         if not self._moving:
             return Report(ERROR, f"holding: {self._reason}", values)
         what = "executing" if self._executing else "shadow: nothing is sent"

@@ -19,6 +19,7 @@ from vilp_ros.errors import VilpError
 from vilp_ros.nodes.franka_words import reflexes_in
 
 Array = NDArray[np.float64]
+_NO_FILTER_HZ = 1000.0
 
 
 class ArmState(NamedTuple):
@@ -149,8 +150,11 @@ class FrankaArm:
     def _move(self, motion: Any) -> None:
         # Our trajectories keep half of Franka's limits; its own rate limiter acts only where the
         # arm had to guess for a command that came too late, and the next one does not fit.
+        # A low-pass filter would make the arm's own account of the last command differ from ours.
         try:
-            self._robot.move(motion, asynchronous=True, limit_rate=True)
+            self._robot.move(
+                motion, asynchronous=True, limit_rate=True, cutoff_frequency=_NO_FILTER_HZ
+            )
         except Exception as error:  # that of the motion before, or that no motion may begin
             self._note(error)
 

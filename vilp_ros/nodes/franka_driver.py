@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -35,6 +36,7 @@ Array = NDArray[np.float64]
 PERIOD_S = 0.01
 AHEAD_S = 0.05
 ANSWER_TIMEOUT_S = 10.0
+PRIORITY = 60  # SCHED_FIFO; franky's 1 kHz thread inherits that of the thread which starts it
 
 
 class FrankaDriverNode(Node):
@@ -198,6 +200,8 @@ class FrankaDriverNode(Node):
     def _run(self) -> None:
         arm = None
         try:
+            if self._settings.realtime:
+                _take_priority()
             arm = FrankaArm(
                 self._settings.robot_ip,
                 self._contract.limits,
@@ -329,6 +333,16 @@ class FrankaDriverNode(Node):
         if self._last.rate < 1:
             return Report(WARN, f"{mode}; the trajectory is over: holding", values)
         return Report(OK, f"{mode}; following", values)
+
+
+def _take_priority() -> None:
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    except PermissionError:
+        raise VilpError(
+            "no right to real-time priority, so commands would come too late at times; `vilp "
+            "doctor` says how to give it, realtime:=false goes without"
+        ) from None
 
 
 def _gripper_values(grip: Grip) -> dict[str, object]:

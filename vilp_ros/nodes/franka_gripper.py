@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PERIOD_S = 0.05
+RETRY_S = 2.0
 STEP_M = 0.004  # targets closer together than this are one
 SPEED_M_S = 0.1
 MAX_WIDTH_M = 0.08
@@ -86,13 +87,16 @@ class FrankaGripper:
             self._grip = Grip(**{**vars(self._grip), **changes})
 
     def _run(self) -> None:
-        try:
-            import franky
+        gripper: Any = None
+        while gripper is None and not self._stopped.is_set():
+            try:
+                import franky
 
-            gripper = franky.Gripper(self._host)
-        except Exception as error:
-            self._say(problem=f"no gripper: {error}")
-            return
+                gripper = franky.Gripper(self._host)
+            except Exception as error:
+                self._say(problem=f"no gripper: {error}")
+                self._stopped.wait(RETRY_S)
+        self._say(problem="")
         sent: float | None = None
         pending: Any = None
         last_width = math.nan

@@ -77,6 +77,8 @@ CONTROLLER = (
     Parameter("command_rate_hz", 50.0, "Rate of the commands", 1.0, 1000.0),
     Parameter("n_action_steps", 0, "Actions executed per plan; 0: the bundle's choice", 0, 1000),
     Parameter("crossfade_s", 0.1, "Blend from the old plan to the new", 0.0, 2.0),
+    Parameter("fade_in_s", 1.0, "Blend from rest to the first plan", 0.0, 10.0),
+    Parameter("slow_s", 0.2, "A plan that nobody renews comes to its stop in this time", 0.0, 2.0),
     Parameter("noise_seed", 0, "Sampling noise of the inverse dynamics", 0, MAX_INT),
 )
 RECORDER = (

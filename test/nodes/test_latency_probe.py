@@ -1,0 +1,53 @@
+"""Latencies of a simulated arm and of its cameras, and how they get into a contract."""
+
+import pytest
+import yaml
+
+from vilp_ros.contract import Contract
+from vilp_ros.control.latency import Lag
+from vilp_ros.errors import VilpError
+from vilp_ros.nodes.files import find_contract
+from vilp_ros.nodes.latency_probe import measure, usable, wiggle, write
+
+
+def test_a_number_is_set_and_the_rest_stays(tmp_path):
+    text = find_contract("sim_panda").read_text()
+    changed = write(text, "views.eye_in_hand.latency_s", 0.0421)
+    changed = write(changed, "action.latency_s", 0.11)
+    before, after = text.splitlines(), changed.splitlines()
+    assert sum(a != b for a, b in zip(before, after)) == 2
+    assert len(before) == len(after)
+    values = yaml.safe_load(changed)
+    assert values["views"]["eye_in_hand"]["latency_s"] == 0.042
+    assert values["views"]["agentview"]["latency_s"] == 0.0
+    path = tmp_path / "robot.yaml"
+    path.write_text(changed)
+    assert Contract.load(path).action.latency_s == 0.11
+
+
+def test_a_missing_key_is_named():
+    with pytest.raises(VilpError, match=r"no views\.wrist\.latency_s"):
+        write("views:\n  left:\n    latency_s: 0.0\n", "views.wrist.latency_s", 0.1)
+
+
+def test_what_is_unclear_is_not_usable():
+    assert usable(Lag(0.05, 0.9))
+    assert not usable(Lag(0.05, 0.3))
+    assert not usable(Lag(-0.02, 0.9))
+    assert usable(Lag(-0.0001, 0.9))
+
+
+def test_the_motion_is_small_and_starts_from_rest():
+    assert abs(wiggle(0.02)) < 0.001
+    assert max(abs(wiggle(0.01 * k)) for k in range(3000)) <= 1.0
+
+
+@pytest.mark.slow
+def test_the_simulated_arm_and_its_cameras(start, contract):
+    supervisor, _ = start(only=("sim",))
+    with supervisor:
+        found = measure(contract, "", 12.0)
+    assert 0 < found["action"].seconds < 0.3
+    assert found["action"].correlation > 0.8
+    assert abs(found["views.eye_in_hand"].seconds) < 0.06
+    assert found["views.eye_in_hand"].correlation > 0.5

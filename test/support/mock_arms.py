@@ -1,0 +1,141 @@
+"""Arms that speak exactly the topics of ros2_control and crisp_controllers, and refuse what those
+would refuse: another publisher, wrong joints, limits broken, a leap."""
+
+from __future__ import annotations
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from rclpy.node import Node
+from robots import FR3, HOME_JOINTS
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from vilp_ros.control.kinematics import Kinematics
+from vilp_ros.control.trajectory import JointPath
+from vilp_ros.data.observe import from_pose, joints_by_name, seconds
+from vilp_ros.geometry import quat_angle
+from vilp_ros.nodes import qos
+
+FRANKA_VELOCITY = 2 * np.array(FR3.limits.joint_velocity)  # what Franka publishes
+FRANKA_ACCELERATION = 2 * np.array(FR3.limits.joint_acceleration)
+NAMES = FR3.proprio.joint_names
+ARM = Kinematics("fr3", FR3.limits.joint_position)
+
+
+class MockArm:
+    """Common to both: where the arm is, and what was refused."""
+
+    def __init__(self, node: Node, kind, topic: str, profile) -> None:
+        self.node, self.topic = node, topic
+        self.joints = HOME_JOINTS.copy()
+        self.pose = ARM.forward(HOME_JOINTS)
+        self.taken, self.refused = 0, []
+        node.create_subscription(kind, topic, self._on_command, profile)
+
+    def now_s(self) -> float:
+        return self.node.get_clock().now().nanoseconds * 1e-9
+
+    def _on_command(self, message) -> None:
+        publishers = self.node.count_publishers(self.topic)
+        refusal = f"{publishers} publishers" if publishers != 1 else self.take(message)
+        if refusal:
+            self.refused.append(refusal)
+        else:
+            self.taken += 1
+
+
+class MockTrajectoryController(MockArm):
+    """fr3_arm_controller: joint_trajectory_controller with the checks that it makes, and Franka's
+    limits on what would be executed."""
+
+    def __init__(self, node: Node) -> None:
+        self._path = JointPath(FRANKA_VELOCITY, 0.05)
+        self.executed: list = []
+        super().__init__(node, JointTrajectory, "fr3_arm_controller/joint_trajectory", qos.COMMANDS)
+
+    def take(self, message: JointTrajectory) -> str:
+        if list(message.joint_names) != list(NAMES):
+            return f"joints {list(message.joint_names)}"
+        points = message.points
+        times = np.array([p.time_from_start.sec + 1e-9 * p.time_from_start.nanosec for p in points])
+        if not len(times) or (np.diff(times) <= 0).any():
+            return "times do not rise"
+        if abs(np.array(points[-1].velocities)).max() > 1e-9:
+            return "velocity at the end of the trajectory is not zero"
+        positions = np.array([joints_by_name(message, p.positions, NAMES) for p in points])
+        velocities = np.array([p.velocities for p in points])
+        accelerations = np.array([p.accelerations for p in points])
+        low, high = np.array(FR3.limits.joint_position).T
+        if (positions < low).any() or (positions > high).any():
+            return "position limits"
+        if (abs(velocities) > FRANKA_VELOCITY).any():
+            return "velocity limits"
+        if (abs(accelerations) > FRANKA_ACCELERATION).any():
+            return "acceleration limits"
+        now_s, stamp_s = self.now_s(), seconds(message.header.stamp)
+        if stamp_s + times[-1] < now_s:
+            return "ended in the past"
+        here = self._path.at(max(now_s, stamp_s + times[0]))
+        if here is not None:
+            new = JointPath(FRANKA_VELOCITY, 0.05)
+            new.submit(stamp_s, times, positions, velocities, now_s)
+            there = new.at(max(now_s, stamp_s + times[0]))
+            if abs(there.position - here.position).max() > 0.01:
+                return f"leap of {abs(there.position - here.position).max():.3f} rad"
+        return self._path.submit(stamp_s, times, positions, velocities, now_s) or ""
+
+    def work(self) -> None:
+        reference = self._path.at(self.now_s())
+        if reference is not None:
+            self.joints = reference.position
+            self.pose = ARM.forward(self.joints)
+            self.executed.append((self.now_s(), self.joints))
+
+
+class MockCrisp(MockArm):
+    """cartesian_controller with target_pose or target_joint; no target further from the one before
+    than the limits allow in the time between them."""
+
+    def __init__(self, node: Node, joints: bool) -> None:
+        self.executed: list = []
+        self._stamp_s = 0.0
+        self._take = self._joints if joints else self._pose
+        kind, topic = (JointState, "target_joint") if joints else (PoseStamped, "target_pose")
+        super().__init__(node, kind, topic, qos.LATEST)
+
+    def take(self, message) -> str:
+        return self._take(message)
+
+    def _pose(self, message: PoseStamped) -> str:
+        pose = from_pose(message.pose)
+        if message.header.frame_id != FR3.base_frame:
+            return f"frame {message.header.frame_id}"
+        leap, turn = np.linalg.norm(pose[:3] - self.pose[:3]), quat_angle(pose[3:], self.pose[3:])
+        between_s, limits = self._between_s(message), FR3.limits
+        fast = leap > limits.ee_speed * between_s or turn > limits.ee_angular_speed * between_s
+        if fast or not np.isfinite(pose).all():
+            return f"leap of {leap:.3f} m, {turn:.3f} rad in {between_s:.3f} s"
+        self.pose = pose
+        self.executed.append((self.now_s(), pose))
+        return ""
+
+    def _joints(self, message: JointState) -> str:
+        if list(message.name) != list(NAMES):
+            return f"joints {list(message.name)}"
+        joints = np.array(message.position)
+        between_s = self._between_s(message)
+        leap = abs(joints - self.joints)
+        if not (leap <= np.array(FR3.limits.joint_velocity) * between_s).all():
+            return f"leap of {leap.max():.3f} rad in {between_s:.3f} s"
+        self.joints, self.pose = joints, ARM.forward(joints)
+        self.executed.append((self.now_s(), joints))
+        return ""
+
+    def _between_s(self, message) -> float:
+        """From the target before, and what two clocks in one process may differ by."""
+        stamp_s, before_s = seconds(message.header.stamp), self._stamp_s
+        self._stamp_s = stamp_s
+        return stamp_s - before_s + 0.02
+
+    def work(self) -> None:
+        pass

@@ -1,0 +1,59 @@
+"""The table of `vilp bench delay`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from typing import Any
+
+
+def run_delay(args: argparse.Namespace) -> int:
+    """Measures, prints the table, writes the JSON file."""
+    from rich.console import Console
+
+    from vilp_ros.contract import Contract
+    from vilp_ros.evaluation.agents import PolicyRecipe
+    from vilp_ros.evaluation.delay import bench_delay
+    from vilp_ros.policy.spec import load_spec
+    from vilp_ros.share import share_dir
+
+    shipped = share_dir() / "config/robots"
+    sim, arm = (Contract.load(shipped / f"{name}.yaml") for name in ("sim_panda", args.limits))
+    limits = replace(arm.limits, workspace=sim.limits.workspace)
+    console = Console()
+    with console.status("running episodes"):
+        report = bench_delay(
+            PolicyRecipe(args.bundle, args.device),
+            load_spec(args.bundle).task,
+            limits,
+            [delay / 1e3 for delay in args.delays],
+            range(args.seed_start, args.seed_start + args.episodes),
+        )
+    report["bundle"], report["limits"] = args.bundle, args.limits
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(report, indent=2) + "\n")
+    console.print(_table(report))
+    return 0
+
+
+def _table(report: dict[str, Any]) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from vilp_ros.evaluation.statistics import proportion
+
+    title = f"{report['bundle']} when plans come late; limits of {report['limits']}"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("delay, ms", "success", "jerk at switches", "within, m/s^3", "ratio"):
+        table.add_column(column, justify="right")
+    for row in report["rows"]:
+        table.add_row(
+            f"{row['delay_ms']:.0f}",
+            proportion(row["successes"], row["episodes"]),
+            f"{row['jerk_switch']:.1f}",
+            f"{row['jerk_within']:.1f}",
+            f"{row['ratio']:.2f}",
+        )
+    return table

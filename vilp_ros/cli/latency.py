@@ -1,0 +1,68 @@
+"""`vilp latency`: how late cameras and arm are, measured by a small motion."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+HELP = "measure the latencies of arm and cameras by a small motion; write them into the contract"
+DESCRIPTION = """\
+Moves the hand by 2 cm to each side (or joint 1 by 0.04 rad, where joints are sent) for some seconds
+and finds the shift at which the arm follows its commands best, and the cameras the arm. Needs the
+arm's driver (or `vilp up`, its controller disabled or ended) and the cameras; nothing else may
+command the arm. With --write the latencies go into the contract, its comments stay.
+
+  vilp latency
+  vilp latency --contract my_fr3.yaml --write
+
+A lag counts if the signals agree (correlation 0.6 or more): a camera must see the hand move."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments of the verb."""
+    parser.add_argument(
+        "--contract", default="sim_panda", help="a file or a name in config/robots/"
+    )
+    parser.add_argument("--namespace", default="", help="of the running nodes")
+    parser.add_argument("--seconds", type=float, metavar="S", default=10.0, help="of motion")
+    parser.add_argument("--write", action="store_true", help="write into the contract")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures, prints the table, writes the contract if asked."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from vilp_ros.contract import Contract
+    from vilp_ros.nodes.files import find_contract
+    from vilp_ros.nodes.latency_probe import measure, usable, write
+
+    path = find_contract(args.contract)
+    console = Console()
+    with console.status("the arm moves"):
+        found = measure(Contract.load(path), args.namespace, args.seconds)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("key", "latency", "correlation", ""):
+        table.add_column(column)
+    text = path.read_text(encoding="utf-8")
+    for name, lag in found.items():
+        good = usable(lag)
+        if good:
+            text = write(text, f"{name}.latency_s", lag.seconds)
+        said = "" if good else "not usable: does it see the motion?"
+        table.add_row(name, f"{1e3 * lag.seconds:.0f} ms", f"{lag.correlation:.2f}", said)
+    console.print(table)
+    if args.write:
+        path.write_text(text, encoding="utf-8")
+        console.print(f"written to {path}")
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        report = {
+            name: {"latency_s": x.seconds, "correlation": x.correlation}
+            for name, x in found.items()
+        }
+        args.json.write_text(json.dumps(report, indent=2) + "\n")
+    return 0 if all(usable(lag) for lag in found.values()) else 1

@@ -1,0 +1,128 @@
+"""The closed loop when plans come late: success, and how smooth the motion stays where they switch.
+
+Time is virtual: a plan made from the observation of t arrives at t + delay, whatever the machine
+does. Plans go through the timeline and the horizon of the controller, under the limits of a robot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+
+from vilp_ros.contract import Limits
+from vilp_ros.control.horizon import PERIOD_S, Horizon
+from vilp_ros.control.resampler import Motion
+from vilp_ros.control.timeline import Accepted, ActionTimeline
+from vilp_ros.evaluation.agents import NOISE_STRIDE, PolicyRecipe, encode
+from vilp_ros.evaluation.rollout import make_env
+from vilp_ros.evaluation.statistics import wilson
+from vilp_ros.policy.policy import Policy
+from vilp_ros.sim.env import CONTROL_PERIOD_S, SimEnv
+
+CROSSFADE_S, SLOW_S = 0.1, 0.2
+
+
+class _Trace:
+    """Jerk of the hand, m/s^3, in the step that begins at a switch of plans, and in all others."""
+
+    def __init__(self) -> None:
+        self.switch: list[float] = []
+        self.within: list[float] = []
+
+    def add(self, motions: Sequence[Motion], switches: set[int]) -> None:
+        """Count one motion, a state every `PERIOD_S`."""
+        for index, (before, after) in enumerate(zip(motions, motions[1:])):
+            jerk = np.linalg.norm((after.acceleration - before.acceleration)[:3]) / PERIOD_S
+            (self.switch if index in switches else self.within).append(float(jerk))
+
+
+def bench_delay(
+    recipe: PolicyRecipe,
+    task: str,
+    limits: Limits,
+    delays_s: Sequence[float],
+    seeds: Sequence[int],
+) -> dict[str, Any]:
+    """A row a delay.
+
+    Args:
+        recipe: the bundle.
+        task: to simulate.
+        limits: of a robot, with accelerations and jerks of the end effector.
+        delays_s: from an observation to the arrival of its plan, beyond the first period.
+        seeds: an episode each.
+
+    Returns:
+        `rows` of {delay_ms, episodes, successes, wilson_95, jerk_switch, jerk_within, ratio}; jerks
+        are root mean squares.
+    """
+    policy, rows = recipe.load(), []
+    with closing(make_env(recipe, task)) as env:
+        for delay_s in delays_s:
+            trace, won = _Trace(), 0
+            for seed in seeds:
+                noise = policy.noise(seed + NOISE_STRIDE * recipe.noise_seed)
+                won += _episode(env, policy, noise, seed, delay_s, limits, trace)
+            switch, within = _rms(trace.switch), _rms(trace.within)
+            rows.append(
+                {
+                    "delay_ms": 1e3 * delay_s,
+                    "episodes": len(seeds),
+                    "successes": won,
+                    "wilson_95": list(wilson(won, len(seeds))),
+                    "jerk_switch": switch,
+                    "jerk_within": within,
+                    "ratio": switch / within if within else float("nan"),
+                }
+            )
+    return {"task": task, "seeds": list(seeds), "rows": rows}
+
+
+def _episode(
+    env: SimEnv,
+    policy: Policy,
+    noise: Any,
+    seed: int,
+    delay_s: float,
+    limits: Limits,
+    trace: _Trace,
+) -> bool:
+    observation, previous = env.reset(seed), None
+    timeline = ActionTimeline(
+        "ee_pose", CONTROL_PERIOD_S, policy.spec.horizon, CROSSFADE_S, slow_s=SLOW_S
+    )
+    horizon = Horizon(limits, "ee_pose")
+    flying: list[tuple[float, float, np.ndarray]] = []
+    motions: list[Motion] = []
+    switches: set[int] = set()
+    origin_s = now_s = 0.0
+    for step in range(env.max_steps):
+        now_s = step * CONTROL_PERIOD_S
+        plan = policy.plan(encode(policy, observation, previous), noise)
+        flying.append((now_s + delay_s, now_s, policy.act(plan, noise)))
+        here = np.append(observation.ee_pose, observation.gripper_width)
+        for due in [f for f in flying if f[0] <= now_s + 1e-9]:
+            flying.remove(due)
+            if isinstance(timeline.submit(due[1], due[2], now_s), Accepted):
+                timeline.sample(now_s)
+                horizon.follow(timeline, now_s, here)
+                origin_s = origin_s if motions else horizon.start_s
+                begun = round((horizon.start_s - origin_s) / PERIOD_S)
+                switches.add(begun + horizon.begun)
+                motions = motions[:begun] + horizon.motions
+        sample = timeline.sample(now_s)
+        command = here
+        if sample is not None:
+            command = np.append(horizon.at(now_s)[:7], sample.action[7])
+        observation, previous = env.step(command), observation
+        if env.success():
+            break
+    trace.add(motions[: round((now_s - origin_s) / PERIOD_S)], switches)
+    return env.success()
+
+
+def _rms(values: Sequence[float]) -> float:
+    return float(np.sqrt(np.mean(np.square(values)))) if values else 0.0

@@ -1,0 +1,107 @@
+"""How commands leave for the arm: one publisher an arm, in the words that it understands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Header
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from vilp_ros.contract import Contract
+from vilp_ros.control.horizon import PERIOD_S
+from vilp_ros.control.resampler import Motion
+from vilp_ros.nodes import qos
+from vilp_ros.nodes.gripper_actions import GripperActions
+from vilp_ros.nodes.messages import to_joint_state, to_pose, to_stamp, to_trajectory
+
+Array = NDArray[np.float64]
+
+
+class Commands:
+    """Publishers of one contract.
+
+    Args:
+        node: Owns the publishers.
+        contract: Says which.
+        command_rate_hz: Of `stream`.
+
+    Raises:
+        VilpError: The gripper's actions are wanted and franka_msgs is not installed.
+    """
+
+    def __init__(self, node: LifecycleNode, contract: Contract, command_rate_hz: float) -> None:
+        self._node, self._contract, self._ahead_s = node, contract, 1.0 / command_rate_hz
+        action = contract.action
+        self.whole = action.transport == "joint_trajectory"
+        """Whether trajectories are sent whole, when they change, instead of a stream."""
+        kinds: dict[str, Any] = {
+            "joint_trajectory": JointTrajectory,
+            "crisp_joint": JointState,
+            "crisp_pose": PoseStamped,
+        }
+        pose = action.sends == "ee_pose"
+        self._kind = kinds.get(action.transport, PoseStamped if pose else JointTrajectory)
+        self._topic = action.pose_topic if pose else action.joint_topic
+        profile = qos.COMMANDS if self.whole else qos.LATEST
+        self.arm = node.create_lifecycle_publisher(self._kind, self._topic, profile)
+        self._gripper: Any = None
+        self._hand: GripperActions | None = None
+        if action.gripper == "franka_actions":
+            self._hand = GripperActions(node, action.gripper_topic)
+        else:
+            self._gripper = node.create_lifecycle_publisher(
+                JointState, action.gripper_topic, qos.LATEST
+            )
+
+    def destroy(self) -> None:
+        """Take the publishers back."""
+        self._node.destroy_lifecycle_publisher(self.arm)
+        if self._gripper is not None:
+            self._node.destroy_lifecycle_publisher(self._gripper)
+        if self._hand is not None:
+            self._hand.destroy()
+
+    def rivals(self) -> int:
+        """How many others publish on the arm's topic; crisp_controllers then listen to nobody."""
+        return max(0, self._node.count_publishers(self.arm.topic_name) - 1)
+
+    def stream(self, command: Array, stamp: Time) -> None:
+        """Send one target (8,), due about now."""
+        arm, names = command[:7], self._contract.proprio.joint_names
+        if self._kind is PoseStamped:
+            header = Header(stamp=stamp, frame_id=self._contract.base_frame)
+            self.arm.publish(PoseStamped(header=header, pose=to_pose(arm)))
+        elif self._kind is JointState:
+            self.arm.publish(to_joint_state(names, arm, stamp))
+        else:
+            self.arm.publish(to_trajectory(names, arm, stamp, self._ahead_s))
+
+    def trajectory(self, start_s: float, motions: Sequence[Motion]) -> None:
+        """Send a whole motion that ends at rest, the first of `motions` due at `start_s`."""
+        message = JointTrajectory(joint_names=list(self._contract.proprio.joint_names))
+        message.header.stamp = to_stamp(start_s)
+        # The first point is where the arm is now: whoever receives it later has no use for it.
+        for index, motion in enumerate(motions[1:] or motions, start=1):
+            point = JointTrajectoryPoint(
+                positions=motion.action[:7].tolist(),
+                velocities=motion.velocity.tolist(),
+                accelerations=motion.acceleration.tolist(),
+            )
+            seconds, nano = divmod(round(index * PERIOD_S * 1e9), 1_000_000_000)
+            point.time_from_start.sec, point.time_from_start.nanosec = seconds, nano
+            message.points.append(point)
+        self.arm.publish(message)
+
+    def width(self, width: float, stamp: Time) -> None:
+        """Send the gripper to a width, metres."""
+        if self._hand is not None:
+            self._hand.move(width)
+        else:
+            self._gripper.publish(to_joint_state(["gripper_width"], np.array([width]), stamp))

@@ -1,0 +1,213 @@
+"""Move the arm a little, see how late cameras and arm follow, and say it as the contract does."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import rclpy
+from geometry_msgs.msg import PoseStamped
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import Image, JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from vilp_ros.contract import Contract
+from vilp_ros.control.latency import GOOD, MAX_LAG_S, Lag, lag
+from vilp_ros.data.observe import from_pose, joints_by_name, seconds
+from vilp_ros.data.pixels import rgb_pixels
+from vilp_ros.errors import VilpError
+from vilp_ros.nodes import qos
+from vilp_ros.nodes.messages import to_joint_state, to_pose, to_stamp
+
+REACH_M, REACH_RAD = 0.02, 0.04
+PERIOD_S, AHEAD = 0.02, 15  # of commands; points of a trajectory
+FIRST_S = 5.0
+
+
+@dataclass
+class Signal:
+    """Samples of one channel: header stamps (s), values, and arrival minus stamp (s)."""
+
+    times: list[float] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    transport: list[float] = field(default_factory=list)
+
+    def add(self, stamp_s: float, value: Any) -> None:
+        """Note a message that has just arrived."""
+        if not self.times or stamp_s > self.times[-1]:
+            self.times.append(stamp_s)
+            self.values.append(value)
+            self.transport.append(time.time() - stamp_s)
+
+
+def wiggle(time_s: float) -> float:
+    """-1 to 1, without period in a few seconds, from rest."""
+    ramp = min(1.0, time_s / 2)
+    return ramp * (0.6 * np.sin(2.9 * time_s) + 0.4 * np.sin(6.1 * time_s))
+
+
+def measure(contract: Contract, namespace: str, duration_s: float) -> dict[str, Lag]:
+    """Wiggle the arm and listen.
+
+    Returns:
+        Lags of `action` and of each view, `views.<name>`; those of views beyond the stamps.
+
+    Raises:
+        VilpError: Nothing is heard of the arm, another node commands it, or there is no room.
+    """
+    context = rclpy.Context()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node("latency", context=context, namespace=namespace)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    try:
+        return _Probe(node, contract).run(executor, duration_s)
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+class _Probe:
+    def __init__(self, node: Any, contract: Contract) -> None:
+        self._node, self._contract = node, contract
+        self._pose, self._joints, self._sent = Signal(), Signal(), Signal()
+        self._images = {name: Signal() for name in contract.views}
+        action, proprio = contract.action, contract.proprio
+        self._by_pose = action.sends == "ee_pose"
+        if self._by_pose:
+            kind: Any = PoseStamped
+        else:
+            kind = JointState if action.transport == "crisp_joint" else JointTrajectory
+        self._topic = action.pose_topic if self._by_pose else action.joint_topic
+        self._out = node.create_publisher(kind, self._topic, qos.COMMANDS)
+        node.create_subscription(PoseStamped, proprio.ee_pose_topic, self._on_pose, qos.STATE_IN)
+        node.create_subscription(
+            JointState, proprio.joint_state_topic, self._on_joints, qos.STATE_IN
+        )
+        for view in contract.views.values():
+
+            def on_image(message: Image, view: Any = view) -> None:
+                pixels = rgb_pixels(view, message)[::2, ::2].astype(np.int16)
+                self._images[view.name].add(seconds(message.header.stamp), pixels)
+
+            node.create_subscription(Image, view.topic, on_image, qos.camera(view))
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        self._pose.add(seconds(message.header.stamp), from_pose(message.pose))
+
+    def _on_joints(self, message: JointState) -> None:
+        names = self._contract.proprio.joint_names
+        joints = joints_by_name(message, message.position, names)
+        self._joints.add(seconds(message.header.stamp), joints)
+
+    def run(self, executor: Any, duration_s: float) -> dict[str, Lag]:
+        until = time.monotonic() + FIRST_S
+        while not (self._pose.times and self._joints.times):
+            if time.monotonic() > until:
+                raise VilpError("nothing heard of the arm; `vilp doctor` says more")
+            executor.spin_once(timeout_sec=0.1)
+        if self._node.count_publishers(self._topic) > 1:
+            raise VilpError(f"another node publishes on {self._topic}: end the controller first")
+        pose, joints = self._pose.values[-1], self._joints.values[-1]
+        self._check_room(pose)
+        began = time.monotonic()
+        while (elapsed := time.monotonic() - began) < duration_s:
+            self._send(pose, joints, elapsed)
+            due = began + PERIOD_S * (int(elapsed / PERIOD_S) + 1)
+            while (left := due - time.monotonic()) > 0:
+                executor.spin_once(timeout_sec=left)
+        return self._lags()
+
+    def _check_room(self, pose: np.ndarray) -> None:
+        low, high = self._contract.limits.workspace["y"]
+        if not low + REACH_M <= pose[1] <= high - REACH_M:
+            raise VilpError(
+                f"the hand is at y = {pose[1]:.3f} m and would move by {REACH_M} m; keep it inside "
+                f"the workspace, {low:g} to {high:g} m"
+            )
+
+    def _send(self, pose: np.ndarray, joints: np.ndarray, elapsed: float) -> None:
+        now_s, value = time.time(), wiggle(elapsed)
+        self._sent.add(now_s, value)
+        stamp = to_stamp(now_s)
+        if self._by_pose:
+            message = PoseStamped(pose=to_pose(pose + REACH_M * value * np.eye(7)[1]))
+            message.header.stamp, message.header.frame_id = stamp, self._contract.base_frame
+            self._out.publish(message)
+            return
+        names, first = self._contract.proprio.joint_names, np.eye(7)[0]
+        if self._contract.action.transport == "crisp_joint":
+            target = joints + REACH_RAD * value * first
+            self._out.publish(to_joint_state(names, target, stamp))
+            return
+        self._out.publish(_trajectory(names, joints, first, elapsed, stamp))
+
+    def _lags(self) -> dict[str, Lag]:
+        measured = self._pose if self._by_pose else self._joints
+        column = 1 if self._by_pose else 0
+        moved = np.array(measured.values)[:, column]
+        times = np.array(measured.times) - self._contract.proprio.latency_s
+        found = {"action": lag(self._sent.times, self._sent.values, times, moved)}
+        grid = np.arange(times[0], times[-1], 0.01)
+        speed = abs(np.gradient(np.interp(grid, times, moved), grid))
+        for name, images in self._images.items():
+            changes = [float(abs(b - a).mean()) for a, b in zip(images.values, images.values[1:])]
+            between = [(a + b) / 2 for a, b in zip(images.times, images.times[1:])]
+            fit = Lag(0.0, 0.0)
+            if len(between) > 2 / MAX_LAG_S:
+                fit = lag(grid, speed, between, changes)
+            found[f"views.{name}"] = fit
+        return found
+
+
+def _trajectory(
+    names: Any, joints: np.ndarray, axis: np.ndarray, elapsed: float, stamp: Any
+) -> Any:
+    """The next 0.3 s, ending at rest."""
+    from trajectory_msgs.msg import JointTrajectoryPoint
+
+    message = JointTrajectory(joint_names=list(names))
+    message.header.stamp = stamp
+    for k in range(AHEAD):
+        time_s, slow = k * PERIOD_S, 1 - k / (AHEAD - 1)
+        value = wiggle(elapsed + time_s * (1 + slow) / 2)
+        rate = (wiggle(elapsed + time_s + 1e-4) - wiggle(elapsed + time_s - 1e-4)) / 2e-4
+        point = JointTrajectoryPoint(positions=(joints + REACH_RAD * value * axis).tolist())
+        point.velocities = (slow * REACH_RAD * rate * axis).tolist()
+        point.time_from_start.nanosec = round(1e9 * (time_s + PERIOD_S))
+        message.points.append(point)
+    return message
+
+
+def usable(found: Lag) -> bool:
+    """Whether a lag may go into a contract: clear, and in its range."""
+    return found.correlation >= GOOD and 0 <= round(found.seconds, 3) <= 1
+
+
+def write(text: str, path: str, value: float) -> str:
+    """Set one number of a contract's text, keeping everything else.
+
+    Args:
+        text: YAML.
+        path: Such as "views.agentview.latency_s".
+        value: Seconds.
+
+    Raises:
+        VilpError: There is no such key.
+    """
+    lines, stack = text.splitlines(keepends=True), []
+    for index, line in enumerate(lines):
+        match = re.match(r"( *)(\w+):(.*)", line)
+        if not match:
+            continue
+        indent = len(match[1])
+        stack = [entry for entry in stack if entry[0] < indent] + [(indent, match[2])]
+        if ".".join(name for _, name in stack) == path:
+            lines[index] = re.sub(r"(: *)[-\d.e]+", rf"\g<1>{value:.3f}", line, count=1)
+            return "".join(lines)
+    raise VilpError(f"the contract has no {path}")
