@@ -86,6 +86,7 @@ setup(
             "pylibfranka",
             "pytest",
             "pytest-timeout",
+            "rerun-sdk==0.23.1",
             "ruff",
             "scipy",
             "types-pyyaml",
