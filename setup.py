@@ -65,7 +65,7 @@ setup(
         "typing-extensions",
     ],
     extras_require={
-        # frankik: kinematics of a Franka, for every way to it; franky: libfranka, for franka_driver.
+        # frankik: kinematics, for every way to a Franka; franky: libfranka, for franka_driver.
         "franka": ["franky-control>=2,<3", "frankik>=1.0.1", "websockets"],
         "ros": ["cv-bridge", *(f"ros-jazzy-{name}" for name in ROS.split())],
         "lerobot": ["av", "pyarrow<24"],  # its format; the lerobot package itself is not needed
