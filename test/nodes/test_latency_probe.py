@@ -2,10 +2,12 @@
 
 import pytest
 import yaml
+from geometry_msgs.msg import PoseStamped
 
 from vilp_ros.contract import Contract
 from vilp_ros.control.latency import Lag
 from vilp_ros.errors import VilpError
+from vilp_ros.nodes import qos
 from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.latency_probe import measure, usable, wiggle, write
 
@@ -43,9 +45,11 @@ def test_the_motion_is_small_and_starts_from_rest():
 
 
 @pytest.mark.slow
-def test_the_simulated_arm_and_its_cameras(start, contract):
+def test_the_simulated_arm_and_its_cameras(start, contract, probe):
     supervisor, _ = start(only=("sim",))
     with supervisor:
+        poses = probe.listen(PoseStamped, contract.proprio.ee_pose_topic, profile=qos.STATE_IN)
+        probe.spin_until(lambda: poses, "the simulator")
         found = measure(contract, "", 12.0)
     assert 0 < found["action"].seconds < 0.3
     assert found["action"].correlation > 0.8

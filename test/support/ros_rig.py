@@ -14,12 +14,13 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 
 from vilp_ros.contract import Contract
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.images import to_message
-from vilp_ros.nodes.messages import to_joint_state, to_pose
+from vilp_ros.nodes.messages import to_joint_state, to_pose, to_stamp
 
 WAIT_S = 90.0
 
@@ -87,7 +88,8 @@ class Probe:
 class Rig:
     """Two cameras and an arm that draws circles, on the topics of the contract, at 20 Hz.
 
-    `size`, `encoding` and `silent` may be changed per view while it runs.
+    `size`, `encoding`, `silent` and `frozen` may be changed per view while it runs; `offset_s` sets
+    the clock of its stamps, which it publishes on /clock too, and `image_age_s` that of the images.
     """
 
     def __init__(self, probe: Probe, contract: Contract) -> None:
@@ -95,6 +97,9 @@ class Rig:
         self.size = {name: (view.height, view.width) for name, view in contract.views.items()}
         self.encoding = {name: view.encoding for name, view in contract.views.items()}
         self.silent: set[str] = set()
+        self.frozen: set[str] = set()
+        self.offset_s = self.image_age_s = 0.0
+        self._clock = self._node.create_publisher(Clock, "/clock", qos.SENSOR)
         create, proprio = self._node.create_publisher, contract.proprio
         self._images = {n: create(Image, v.topic, qos.SENSOR) for n, v in contract.views.items()}
         self._pose = create(PoseStamped, proprio.ee_pose_topic, qos.STATE_OUT)
@@ -111,7 +116,9 @@ class Rig:
 
     def publish(self, phase: float) -> None:
         """One frame of each view that is not silent, and the state of the arm."""
-        stamp = self._node.get_clock().now().to_msg()
+        now_s = time.time() + self.offset_s
+        stamp = to_stamp(now_s)
+        self._clock.publish(Clock(clock=stamp))
         pose = [0.45 + 0.05 * math.cos(phase), 0.05 * math.sin(phase), 0.3, 1, 0, 0, 0]
         message = PoseStamped(pose=to_pose(pose))
         message.header.stamp, message.header.frame_id = stamp, self._contract.base_frame
@@ -122,8 +129,10 @@ class Rig:
         for name, publisher in self._images.items():
             if name not in self.silent:
                 height, width = self.size[name]
-                pixels = np.roll(self._noise, int(50 * phase), axis=1)[:height, :width]
-                publisher.publish(to_message(pixels, self.encoding[name], stamp))
+                shift = 0 if name in self.frozen else int(50 * phase)
+                pixels = np.roll(self._noise, shift, axis=1)[:height, :width]
+                exposed = to_stamp(now_s - self.image_age_s)
+                publisher.publish(to_message(pixels, self.encoding[name], exposed))
 
     def _run(self) -> None:
         start, frame = time.monotonic(), 0

@@ -15,9 +15,9 @@ from vilp_ros.control.resampler import Motion, Resampler
 from vilp_ros.control.timeline import ActionTimeline
 
 PERIOD_S = 0.02
-AHEAD_S = 0.1  # how far ahead of the motion its target lies
+AHEAD_S = 0.14  # how far ahead of the motion its target lies
+BLEND_S = 0.16  # from the targets of one plan to those of the next
 LONGEST_S = 2.0
-_SLOPE_S = 0.02
 
 
 class Horizon:
@@ -40,12 +40,13 @@ class Horizon:
         """When the first of `motions` is due."""
         self.motions: list[Motion] = []
         """One every `PERIOD_S`; the last is at rest. Empty: nothing is in force."""
+        self._aims: tuple[float, Array] | None = None  # when the first is due, less AHEAD_S
         self.begun = 0
         """From which of `motions` on they are new."""
 
     def clear(self) -> None:
         """Forget the motion: the next one starts where the arm is."""
-        self.motions = []
+        self.motions, self._aims = [], None
 
     def follow(self, timeline: ActionTimeline, now_s: float, present: Array) -> bool:
         """Roll out the plan in force.
@@ -59,25 +60,39 @@ class Horizon:
             Whether there was a plan.
         """
         start_s, motions = self._begin(now_s, present)
-        steps, begin_s = round(LONGEST_S / PERIOD_S), start_s + (len(motions) - 1) * PERIOD_S
-        times_s = begin_s - now_s + PERIOD_S * np.arange(1, steps + 1) + AHEAD_S
-        targets = timeline.ahead(now_s, np.concatenate([times_s - _SLOPE_S, times_s]))
-        if targets is None:
+        begun, motion = len(motions) - 1, motions[-1]
+        begin_s = start_s + begun * PERIOD_S
+        times_s = begin_s - now_s + AHEAD_S + PERIOD_S * np.arange(1 + round(LONGEST_S / PERIOD_S))
+        aims = timeline.ahead(now_s, times_s)
+        if aims is None:
             return False
         size = len(self._low)
-        targets[:, :size] = np.clip(targets[:, :size], self._low, self._high)
-        begun, motion = len(motions) - 1, motions[-1]
-        for before, target in zip(targets[:steps], targets[steps:]):
-            change = difference(self._kind, before, target)[: len(motion.velocity)]
-            motion = self._resampler.follow(motion, target, change / _SLOPE_S, AHEAD_S, PERIOD_S)
+        aims[:, :size] = np.clip(aims[:, :size], self._low, self._high)
+        self._blend(begin_s, aims)
+        for before, aim in zip(aims, aims[1:]):
+            change = difference(self._kind, before, aim)[: len(motion.velocity)]
+            motion = self._resampler.follow(motion, aim, change / PERIOD_S, AHEAD_S, PERIOD_S)
             motions.append(motion)
-            if not change.any() and _rests(motion, target, self._kind):
+            if not change.any() and _rests(motion, aim, self._kind):
                 break
         self.start_s, self.motions, self.begun = start_s, self._ended(motions), begun
         return True
 
+    def _blend(self, begin_s: float, aims: Array) -> None:
+        """Lead from what was aimed at before to what is now, evenly, and remember it."""
+        if self._aims is not None:
+            old_s, old = self._aims
+            shift = round((begin_s - old_s) / PERIOD_S)
+            for index in range(min(len(aims), round(BLEND_S / PERIOD_S))):
+                before = old[int(np.clip(index + shift, 0, len(old) - 1))]
+                u = index * PERIOD_S / BLEND_S
+                change = difference(self._kind, before, aims[index])
+                aims[index] = moved(self._kind, before, u * u * (3 - 2 * u) * change)
+        self._aims = (begin_s, aims)
+
     def stop(self, now_s: float, present: Array) -> None:
         """Roll out a stop, as soon as the limits allow."""
+        self._aims = None
         self.start_s, motions = self._begin(now_s, present)
         self.begun = len(motions) - 1
         self.motions = self._ended(motions)
@@ -96,6 +111,7 @@ class Horizon:
         """After a clock that was set back: stand at `present`, where the arm was led last."""
         if self.motions and now_s < self.start_s - 2 * PERIOD_S:
             self.start_s, self.motions = now_s, [self._resampler.rest(present)]
+            self._aims = None
 
     @property
     def stands(self) -> bool:

@@ -16,6 +16,7 @@ from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Rate, Report
 from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.freshness import Freshness
+from vilp_ros.nodes.frozen import FrozenWatch
 from vilp_ros.nodes.images import to_message
 from vilp_ros.nodes.messages import pack_state, to_stamp
 from vilp_ros.nodes.parameters import OBSERVATION, declare
@@ -27,8 +28,8 @@ class ObservationNode(Node):
 
     Views are stacked in the order of the contract, rgb8, (V*H, W). The state is read at the time of
     the views. Latencies of the contract are taken off the stamps first, so the stamp that leaves is
-    when the picture was true. A view of another size or encoding is refused by name and counts as
-    lost until a right one comes.
+    when the picture was true. A view of another size or encoding, or one that shows the same while
+    the hand moves, is refused by name and counts as lost until a right one comes.
     """
 
     def __init__(self) -> None:
@@ -43,6 +44,7 @@ class ObservationNode(Node):
         self._observer = Observer(contract, settings.slop_s)
         self._freshness = Freshness([*contract.views, *STATES], contract.staleness_s)
         self._observed = Freshness(["observation"], contract.staleness_s)
+        self._frozen = FrozenWatch()
         self._rate = Rate()
         self._views = self.create_publisher(Image, "~/views", qos.LATEST)
         self._state = self.create_publisher(JointState, "~/state", qos.LATEST)
@@ -70,6 +72,11 @@ class ObservationNode(Node):
             stamp_s, value = self._observer.read(channel, message)
         except VilpError as error:
             self._freshness.refused(channel, str(error))
+            return
+        if channel == "ee_pose":
+            self._frozen.moved(value[:3])
+        elif channel in self._contract.views and (why := self._frozen.check(channel, value)):
+            self._freshness.refused(channel, why)
             return
         now_s = self.get_clock().now().nanoseconds * 1e-9
         self._freshness.good(channel, now_s - stamp_s)
