@@ -63,7 +63,8 @@ def test_every_argument_is_declared_with_default_and_description(description):
 
 
 def test_it_starts_the_table(description, tmp_path):
-    actions = description.start(values(tmp_path, namespace="left"))
+    everything = {"driver": "true", "robot_ip": "127.0.0.1", "record": str(tmp_path / "bags")}
+    actions = description.start(values(tmp_path, namespace="left", **everything))
     assert [type(a).__name__ for a in actions] == ["Node"] * len(NODES)
     for entry, action in zip(NODES, actions, strict=True):
         made = action.kwargs
@@ -75,7 +76,7 @@ def test_it_starts_the_table(description, tmp_path):
         for name, value in parameters.items():
             assert value.kwargs["value_type"] is type(value.args[0]), name
         assert made["ros_arguments"] == ["--log-level", f"left.{entry.name}:=info"]
-        assert made["on_exit"]
+        assert ("on_exit" in made) == entry.required
 
 
 def test_conditions_and_respawn(description, tmp_path):

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from vilp_ros.nodes.graph import NODES
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-ENTRY_POINTS = {"vilp", "sim_node", "observation_node", "planner_node", "controller_node"}
+ENTRY_POINTS = {"vilp", *(entry.executable for entry in NODES), "teleop_node"}
 
 
 @pytest.fixture(scope="module")

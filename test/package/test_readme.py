@@ -22,7 +22,8 @@ def section(title: str) -> str:
 
 @pytest.mark.parametrize("node", [entry.name for entry in NODES])
 def test_topics_and_services_of_a_node(node):
-    source = (ROOT / "vilp_ros" / "nodes" / f"{node}.py").read_text()
+    files = {"planner": ("planner", "preview")}.get(node, (node,))
+    source = "".join((ROOT / "vilp_ros" / "nodes" / f"{name}.py").read_text() for name in files)
     documented = re.findall(r"`(~/\w+)`", section(f"### {node}"))
     assert set(re.findall(r'"(~/\w+)"', source)) == set(documented)
 
