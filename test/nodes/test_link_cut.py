@@ -33,9 +33,12 @@ def possible() -> bool:
     return made
 
 
-pytestmark = pytest.mark.skipif(
-    not possible(), reason="needs root and `ip netns`: two hosts are two network namespaces"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not possible(), reason="needs root and `ip netns`: two hosts are two network namespaces"
+    ),
+]
 
 
 class Hosts:
