@@ -296,12 +296,12 @@ FRANKA = sorted(SHIPPED.parent.glob("fr3_*.yaml"))
 
 @pytest.mark.parametrize("path", FRANKA, ids=lambda path: path.stem)
 def test_the_contracts_of_an_fr3(path):
-    """Velocities and accelerations are half of what Franka publishes, jerks at most half."""
+    """Velocities are half of what Franka publishes, accelerations and jerks at most half."""
     contract = Contract.load(path)
     limits = contract.limits
     assert (contract.robot, contract.arm) == (path.stem, "fr3")
     assert limits.joint_velocity == (1.0, 0.5, 0.75, 0.625, 1.5, 0.75, 1.5)
-    assert limits.joint_acceleration == (5.0,) * 7
+    assert max(limits.joint_acceleration) <= 5
     assert max(limits.joint_jerk) <= 2500
     assert limits.dynamic("ee_pose")
     assert limits.dynamic("joint_position")

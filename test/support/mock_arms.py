@@ -17,7 +17,7 @@ from vilp_ros.geometry import quat_angle
 from vilp_ros.nodes import qos
 
 FRANKA_VELOCITY = 2 * np.array(FR3.limits.joint_velocity)  # what Franka publishes
-FRANKA_ACCELERATION = 2 * np.array(FR3.limits.joint_acceleration)
+FRANKA_ACCELERATION = np.full(7, 10.0)
 NAMES = FR3.proprio.joint_names
 ARM = Kinematics("fr3", FR3.limits.joint_position)
 

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from ruckig import ControlInterface, InputParameter, Result, Ruckig, Synchronization, Trajectory
+from ruckig import (
+    ControlInterface,
+    InputParameter,
+    Result,
+    Ruckig,
+    RuckigError,
+    Synchronization,
+    Trajectory,
+)
 
 from vilp_ros.contract import Limits
 from vilp_ros.control.action import Array, difference, moved
@@ -118,11 +126,20 @@ class Resampler:
         request.max_acceleration, request.max_jerk = self.acceleration, self.jerk
         return request
 
+    def _calculate(self, request: InputParameter, trajectory: Trajectory) -> bool:
+        done = (Result.Working, Result.Finished)
+        try:
+            return self._ruckig.calculate(request, trajectory) in done
+        except RuckigError:
+            return False
+
     def _step(self, start: Motion, request: InputParameter, dt_s: float, width: float) -> Motion:
         trajectory = Trajectory(self._size)
-        result = self._ruckig.calculate(request, trajectory)
-        if result not in (Result.Working, Result.Finished):
-            raise ArithmeticError(f"ruckig: {result}; start {start}")
+        if not self._calculate(request, trajectory):
+            # No common duration was found: each axis takes its own.
+            request.synchronization = Synchronization.No
+            if not self._calculate(request, trajectory):
+                raise ArithmeticError(f"ruckig found no way on from {start}")
         change, velocity, acceleration = map(np.array, trajectory.at_time(dt_s))
         if dt_s >= trajectory.duration:  # it goes on at the target's velocity, exactly
             acceleration = np.zeros(self._size)

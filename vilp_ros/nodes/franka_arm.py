@@ -1,7 +1,7 @@
 """The arm as the driver knows it: franky between us and libfranka.
 
 franky runs the 1 kHz loop in C++ and shapes what we ask for with ruckig, under the limits that it
-is given; Python only says, a hundred times a second, where to be a little later and where to come
+is given; Python only says, 25 times a second, where to be a little later and where to come
 to rest if it says nothing more. So neither the GIL nor a busy machine can make the arm jump, and a
 Python that hangs makes it stop.
 """
@@ -20,6 +20,7 @@ from vilp_ros.nodes.franka_words import reflexes_in
 
 Array = NDArray[np.float64]
 _NO_FILTER_HZ = 1000.0
+_ROOM = 1.2  # references keep the contract's limits; on a limit ruckig finds no common duration
 
 
 class ArmState(NamedTuple):
@@ -83,7 +84,7 @@ class FrankaArm:
                     f"limits.joint_{name}[{joint}] is {asked[joint]:g}; Franka allows "
                     f"{limit.max[joint]:g}"
                 )
-            limit.set(asked)
+            limit.set(np.minimum(_ROOM * asked, limit.max))
 
     def state(self) -> ArmState:
         """The newest state; from the arm itself while nothing moves it.
@@ -148,17 +149,19 @@ class FrankaArm:
             return  # it stopped otherwise
 
     def _move(self, motion: Any) -> None:
-        # Our trajectories keep half of Franka's limits; its own rate limiter acts only where the
-        # arm had to guess for a command that came too late, and the next one does not fit.
-        # A low-pass filter would make the arm's own account of the last command differ from ours.
+        # Without libfranka's rate limiter: it clips to the very limit, and the float32 in which the
+        # arm reports its last command puts that 1 in 1000 beyond it. Without its low-pass filter:
+        # the arm's account of the last command would differ from ours.
         try:
             self._robot.move(
-                motion, asynchronous=True, limit_rate=True, cutoff_frequency=_NO_FILTER_HZ
+                motion, asynchronous=True, limit_rate=False, cutoff_frequency=_NO_FILTER_HZ
             )
         except Exception as error:  # that of the motion before, or that no motion may begin
             self._note(error)
 
     def _note(self, error: Exception) -> None:
+        if "Motion planner failed" in str(error):
+            return  # of ruckig, not of the arm, which stopped: the next reference starts it again
         self._failure = reflexes_in(str(error)) or [str(error)]
 
 
