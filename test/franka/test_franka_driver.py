@@ -130,7 +130,7 @@ def test_stop_halts_and_stays_until_enabled(arm, probe):
         ({"offset": 0.8}, "starts too far from the arm: joint1 by 0.8"),
         ({"joint": "elbow"}, "joint 'fr3_joint1' is missing"),
         ({"nan": True}, "trajectory is not finite"),
-        ({"age_s": 5.0}, "trajectory ended"),
+        ({"age_s": 5.0}, "s older than the one in force"),
     ],
 )
 def test_a_bad_trajectory_is_refused_by_name(arm, probe, change, says):

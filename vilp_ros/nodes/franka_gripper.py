@@ -12,6 +12,7 @@ RETRY_S = 2.0
 STEP_M = 0.004  # targets closer together than this are one
 SPEED_M_S = 0.1
 MAX_WIDTH_M = 0.08
+CLOSED_M = 0.02  # a grasp closes until it meets something: no way to go to a width in between
 STALL_M = 0.002  # further from its target than this, and still: something is in between
 
 
@@ -37,8 +38,8 @@ class Grip:
 class FrankaGripper:
     """Moves to the newest target and says where the fingers are.
 
-    Opening is a move; closing is a grasp with `force_n`, which ends at whatever is in the way and
-    keeps the force. A newer target interrupts an older one.
+    A target of `CLOSED_M` or less is a grasp with `force_n`, which closes on whatever is in the way
+    and keeps the force; others are moves. A newer target interrupts an older one, but no homing.
 
     Args:
         host: Address of the control box.
@@ -109,14 +110,15 @@ class FrankaGripper:
                     done, pending = pending, None
                     self._say(doing="idle")
                     done.get()
-                if homing or (target is not None and _differs(target, sent)):
+                at_home = pending is None or self.grip.doing != "homing"  # it is never cut short
+                if homing or (at_home and target is not None and _differs(target, sent)):
                     if pending is not None:
                         gripper.stop()
                         pending = None
                     if homing:
                         doing, pending, sent = "homing", gripper.homing_async(), None
                     else:
-                        doing, pending = self._send(gripper, width, target)
+                        doing, pending = self._send(gripper, target)
                         sent = target
                     self._say(doing=doing, problem="")
                 still = abs(width - last_width) < 1e-4
@@ -130,8 +132,8 @@ class FrankaGripper:
             self._wake.wait(PERIOD_S)
             self._wake.clear()
 
-    def _send(self, gripper: Any, width: float, target: float) -> tuple[str, Any]:
-        if target > width:
+    def _send(self, gripper: Any, target: float) -> tuple[str, Any]:
+        if target > CLOSED_M:
             return "moving", gripper.move_async(target, SPEED_M_S)
         tolerance = MAX_WIDTH_M  # the grip is judged by the width, not by the answer
         return "grasping", gripper.grasp_async(

@@ -8,15 +8,13 @@ from rclpy.action import ActionClient
 from rclpy.node import Node
 
 from vilp_ros.errors import VilpError
+from vilp_ros.nodes.franka_gripper import CLOSED_M, MAX_WIDTH_M, SPEED_M_S, STEP_M
 
-STEP_M = 0.004  # targets closer together than this are one
-SPEED_M_S = 0.1
 FORCE_N = 20.0
-ANY_M = 0.08  # tolerance of a grasp: the grip is judged by the width, not by the result
 
 
 class GripperActions:
-    """Opening is a move, closing a grasp with force; a newer goal replaces an older one.
+    """Closing is a grasp with force, other widths are moves; a newer goal replaces an older one.
 
     Args:
         node: Owns the clients.
@@ -45,15 +43,14 @@ class GripperActions:
         """Go to a width, metres, if it differs from the last one."""
         if self._sent is not None and abs(width - self._sent) <= STEP_M:
             return
-        opens = self._sent is None or width > self._sent
-        name = "move" if opens else "grasp"
+        name = "move" if width > CLOSED_M else "grasp"
         client = self._clients[name]
         if not client.server_is_ready():
             return  # asked again with the next command
         goal = self._goals[name].Goal(width=float(width), speed=SPEED_M_S)
-        if not opens:
+        if name == "grasp":  # judged by the width, not by the result: see FrankaGripper
             goal.force = FORCE_N
-            goal.epsilon.inner = goal.epsilon.outer = ANY_M
+            goal.epsilon.inner = goal.epsilon.outer = MAX_WIDTH_M
         client.send_goal_async(goal)
         self._sent = width
 
