@@ -19,7 +19,59 @@ POSE_DIM = 9
 """xyz and rot6d: the part of the proprio that foresight predicts."""
 
 
-class AutoencoderObjective(Objective):
+class FrameObjective(Objective):
+    """What the training of every autoencoder shares: the frames of a view, figures and pictures.
+
+    Args:
+        vae: network to train.
+        table: episodes with the images of `view`.
+        view: name of the view.
+        train: indices of the episodes to learn from.
+        held_out: indices of the episodes to validate on.
+    """
+
+    def __init__(
+        self, vae: nn.Module, table: Table, view: str, train: np.ndarray, held_out: np.ndarray
+    ) -> None:
+        super().__init__()
+        self.vae = vae
+        self._frames = table.images[view]
+        self._train = frames_of(table, train)
+        self._held_out = frames_of(table, held_out)[:: max(1, len(held_out) // 4)][:256]
+        self._some = self._frames[self._train[:: max(1, len(self._train) // 400)]]
+        median = torch.from_numpy(np.median(self._some, axis=0).astype(np.uint8))
+        self._median = to_signed(median[None])
+
+    def _gather(self, index: np.ndarray) -> dict[str, Tensor]:
+        return {"frames": torch.from_numpy(self._frames[index])}
+
+    @override
+    def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+        return self._gather(np.sort(rng.choice(self._train, size)))
+
+    @override
+    def validate(self) -> dict[str, float]:
+        if not len(self._held_out):
+            return {}
+        totals: list[dict[str, Tensor]] = []
+        for index in np.array_split(self._held_out, max(1, len(self._held_out) // 64)):
+            totals.append(self(self._gather(index), torch.Generator().manual_seed(0)))
+        figures = {k: float(np.mean([float(t[k]) for t in totals])) for k in totals[0]}
+        figures["psnr_db"] = float(10 * np.log10(4.0 / figures["mse"]))
+        figures["score"] = figures.pop("loss")
+        return figures
+
+    @override
+    def pictures(self) -> dict[str, Tensor]:
+        if not len(self._held_out):
+            return {}
+        frames = to_signed(torch.from_numpy(self._frames[self._held_out[::32][:8]]))
+        rebuilt = self.vae.decode(self.vae.posterior(frames)[0]).float().clamp(-1, 1)
+        rows = [torch.cat(list(x), dim=-1) for x in (frames, rebuilt)]
+        return {"truth above reconstruction": (torch.cat(rows, dim=-2) + 1) / 2}
+
+
+class AutoencoderObjective(FrameObjective):
     """Reconstruction, KL, and foresight of the end effector's pose.
 
     Reconstruction alone spends the latent on what covers many pixels. Foresight asks it to keep
@@ -45,15 +97,8 @@ class AutoencoderObjective(Objective):
         held_out: np.ndarray,
         config: AutoencoderTraining,
     ) -> None:
-        super().__init__()
-        self.vae = vae
+        super().__init__(vae, table, view, train, held_out)
         self._config = config
-        self._frames = table.images[view]
-        self._train = frames_of(table, train)
-        self._held_out = frames_of(table, held_out)[:: max(1, len(held_out) // 4)][:256]
-        some = self._frames[self._train[:: max(1, len(self._train) // 400)]]
-        median = torch.from_numpy(np.median(some, axis=0).astype(np.uint8))
-        self._median = to_signed(median[None])
 
         last = table.timeline.last_frame()
         here = np.arange(len(last))
@@ -75,10 +120,6 @@ class AutoencoderObjective(Objective):
         )
 
     @override
-    def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        index = np.sort(rng.choice(self._train, size))
-        return self._gather(index)
-
     def _gather(self, index: np.ndarray) -> dict[str, Tensor]:
         return {
             "frames": torch.from_numpy(self._frames[index]),
@@ -110,27 +151,6 @@ class AutoencoderObjective(Objective):
             "foresight": foresight.detach(),
             **scalars,
         }
-
-    @override
-    def validate(self) -> dict[str, float]:
-        if not len(self._held_out):
-            return {}
-        totals: list[dict[str, Tensor]] = []
-        for index in np.array_split(self._held_out, max(1, len(self._held_out) // 64)):
-            totals.append(self(self._gather(index), torch.Generator().manual_seed(0)))
-        figures = {k: float(np.mean([float(t[k]) for t in totals])) for k in totals[0]}
-        figures["psnr_db"] = float(10 * np.log10(4.0 / figures["mse"]))
-        figures["score"] = figures.pop("loss")
-        return figures
-
-    @override
-    def pictures(self) -> dict[str, Tensor]:
-        if not len(self._held_out):
-            return {}
-        frames = to_signed(torch.from_numpy(self._frames[self._held_out[::32][:8]]))
-        rebuilt = self.vae.decode(self.vae.posterior(frames)[0]).float().clamp(-1, 1)
-        rows = [torch.cat(list(x), dim=-1) for x in (frames, rebuilt)]
-        return {"truth above reconstruction": (torch.cat(rows, dim=-2) + 1) / 2}
 
 
 def frames_of(table: Table, episodes: np.ndarray) -> np.ndarray:

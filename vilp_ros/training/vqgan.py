@@ -12,13 +12,12 @@ from typing_extensions import override
 from vilp_ros.data.table import Table
 from vilp_ros.policy.networks import to_signed
 from vilp_ros.policy.vqgan import VQGAN, PatchDiscriminator
-from vilp_ros.training.autoencoder import frames_of
+from vilp_ros.training.autoencoder import FrameObjective
 from vilp_ros.training.config import VqganTraining
-from vilp_ros.training.loop import Objective
 from vilp_ros.training.perceptual import VggDistance
 
 
-class VqganObjective(Objective):
+class VqganObjective(FrameObjective):
     """L1, perceptual distance, codebook, and from `disc_start` on a hinge GAN.
 
     Generator and discriminator learn in the same step: their losses are summed, and each is blind
@@ -47,26 +46,12 @@ class VqganObjective(Objective):
         held_out: np.ndarray,
         config: VqganTraining,
     ) -> None:
-        super().__init__()
-        self.vae = vae
+        super().__init__(vae, table, view, train, held_out)
         self._config = config
-        self._frames = table.images[view]
-        self._train = frames_of(table, train)
-        self._held_out = frames_of(table, held_out)[:: max(1, len(held_out) // 4)][:256]
-        some = self._frames[self._train[:: max(1, len(self._train) // 400)]]
-        median = torch.from_numpy(np.median(some, axis=0).astype(np.uint8))
-        self._median = to_signed(median[None])
         self._vgg = VggDistance(config.perceptual) if config.perceptual else None
         self.discriminator = None if config.disc_start is None else PatchDiscriminator()
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))  # resumed with a run
-        vae.seed_codebook(to_signed(torch.from_numpy(some[:: max(1, len(some) // 32)])))
-
-    @override
-    def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        return self._gather(np.sort(rng.choice(self._train, size)))
-
-    def _gather(self, index: np.ndarray) -> dict[str, Tensor]:
-        return {"frames": torch.from_numpy(self._frames[index])}
+        vae.seed_codebook(to_signed(torch.from_numpy(self._some[:: max(1, len(self._some) // 32)])))
 
     @override
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
@@ -116,24 +101,3 @@ class VqganObjective(Objective):
             "discriminator": hinge.detach(),
         }
         return self._config.adversarial * balance * verdict + hinge
-
-    @override
-    def validate(self) -> dict[str, float]:
-        if not len(self._held_out):
-            return {}
-        totals: list[dict[str, Tensor]] = []
-        for index in np.array_split(self._held_out, max(1, len(self._held_out) // 64)):
-            totals.append(self(self._gather(index), torch.Generator()))
-        figures = {k: float(np.mean([float(t[k]) for t in totals])) for k in totals[0]}
-        figures["psnr_db"] = float(10 * np.log10(4.0 / figures["mse"]))
-        figures["score"] = figures.pop("loss")
-        return figures
-
-    @override
-    def pictures(self) -> dict[str, Tensor]:
-        if not len(self._held_out):
-            return {}
-        frames = to_signed(torch.from_numpy(self._frames[self._held_out[::32][:8]]))
-        rebuilt = self.vae.decode(self.vae.posterior(frames)[0]).float().clamp(-1, 1)
-        rows = [torch.cat(list(x), dim=-1) for x in (frames, rebuilt)]
-        return {"truth above reconstruction": (torch.cat(rows, dim=-2) + 1) / 2}
