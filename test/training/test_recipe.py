@@ -1,16 +1,26 @@
 import pytest
+import yaml
 
 from vilp_ros.errors import VilpError
 from vilp_ros.share import share_dir
 from vilp_ros.training.config import load_recipe
 
 RECIPES = sorted((share_dir() / "config/training").glob("*.yaml"))
+STUDIES = sorted((share_dir() / "config/studies").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_shipped_recipes_load(path):
     recipe = load_recipe(path, ["name=x"])
     assert recipe.data.expert
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
+def test_the_arms_of_a_study_are_different_recipes(path):
+    study = yaml.safe_load(path.read_text())
+    recipe = share_dir() / study["recipe"]
+    arms = [load_recipe(recipe, ["name=x", *overrides]) for overrides in study["arms"].values()]
+    assert not any(a == b for i, a in enumerate(arms) for b in arms[:i])
 
 
 def test_overrides_win_and_are_typed():
