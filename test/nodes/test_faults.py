@@ -6,10 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import PoseStamped
+from fault_log import Fault, Track
 from ros_rig import Rig
+from sensor_msgs.msg import Image
 
-from vilp_ros.data.observe import from_pose
+from vilp_ros.nodes import qos
+from vilp_ros.nodes.images import to_message
 
 NODES = ("observation", "planner", "controller")
 
@@ -28,79 +30,106 @@ def nodes(start, rig):
         yield supervisor
 
 
-class Hand:
-    """Where the arm was told to be, and when it was told so, on a steady clock."""
-
-    def __init__(self, probe):
-        self._probe = probe
-        self.told: list[tuple[float, np.ndarray]] = []
-        probe.listen(PoseStamped, "target_pose", self._on_target)
-
-    def _on_target(self, message):
-        self.told.append((time.monotonic(), from_pose(message.pose)))
-
-    def moves(self):
-        count = len(self.told)
-        fresh = lambda: {tuple(p) for _, p in self.told[count:]}  # noqa: E731
-        self._probe.spin_until(lambda: len(fresh()) > 8, "the arm to move")
-        says = self._probe.says
-        self._probe.spin_until(lambda: not says("controller", "holding"), "the news")
-
-    def stands(self):
-        def still():
-            recent = {tuple(p) for _, p in self.told[-25:]}
-            return len(self.told) > 25 and len(recent) == 1
-
-        self._probe.spin_until(still, "targets that stay the same")
-
-    def largest_step(self, since: int) -> float:
-        poses = np.array([p[:3] for _, p in self.told[max(0, since - 1) :]])
-        return float(np.linalg.norm(np.diff(poses, axis=0), axis=1).max())
-
-
 @pytest.fixture(scope="module")
 def listening(probe):
-    return Hand(probe)
+    return Track(probe)
 
 
 @pytest.fixture
-def hand(listening, nodes, contract):
+def hand(listening, nodes, probe, contract):
     """Moving before and after, and never by more than the speed limit allows in a long tick."""
-    listening.moves()
+    moves(listening, probe)
     since = len(listening.told)
     yield listening
-    listening.moves()
-    assert listening.largest_step(since) <= contract.limits.ee_speed * 0.1 + 1e-6
+    moves(listening, probe)
+    assert listening.steps(since).max() <= contract.limits.ee_speed * 0.1 + 1e-6
+
+
+def moves(hand, probe):
+    hand.moves()
+    probe.spin_until(lambda: not probe.says("controller", "holding"), "the news")
 
 
 def test_a_frozen_camera_makes_the_arm_hold_until_it_lives(hand, probe, rig):
+    fault = Fault("camera frozen: the same picture, fresh stamps", hand)
     rig.frozen.add("eye_in_hand")
     says = "eye_in_hand refused: frozen: the same picture while the hand moved by"
     probe.spin_until(lambda: probe.says("observation", says), says)
     probe.spin_until(lambda: probe.says("controller", "holding: no "), "the reason")
     hand.stands()
+    fault.held("brakes, holds", probe.reports["observation"].message)
+    fault.cured()
     rig.frozen.clear()
+    moves(hand, probe)
+    fault.over("by itself")
 
 
 def test_pictures_of_a_second_ago_make_it_hold(hand, probe, rig):
+    fault = Fault("camera stamps 1 s old", hand)
     rig.image_age_s = 1.0
     probe.spin_until(lambda: probe.says("observation", "stamps are 1.0 s old"), "the cameras")
     probe.spin_until(lambda: probe.says("controller", "holding"), "the reason")
     hand.stands()
+    fault.held("brakes, holds", probe.reports["observation"].message)
+    fault.cured()
     rig.image_age_s = 0.0
+    moves(hand, probe)
+    fault.over("by itself")
 
 
 def test_a_clock_that_is_set_back_makes_it_hold_and_go_on(hand, probe, rig):
+    fault = Fault("clock set back by 10 s, targets", hand)
     rig.offset_s -= 10.0
     probe.spin_until(lambda: probe.says("controller", "holding"), "the hold")
+    fault.held("holds", probe.reports["controller"].message)
+    moves(hand, probe)
+    fault.over("by itself")
 
 
-def test_a_planner_that_stalls_for_200_ms_is_bridged(hand, probe, nodes, contract):
+def test_a_planner_that_stalls_for_200_ms_is_bridged(hand, probe, nodes):
     holds = int(probe.values("controller")["holds"])
+    fault = Fault("planner stalls for 200 ms, five times", hand)
     for _ in range(5):
         nodes.signal("planner", signal.SIGSTOP)
         stopped_s = time.monotonic()
         probe.spin_until(lambda s=stopped_s: time.monotonic() - s > 0.2, "the stall")
         nodes.signal("planner", signal.SIGCONT)
-        hand.moves()
-    assert int(probe.values("controller")["holds"]) <= holds + 5
+        moves(hand, probe)
+    held = int(probe.values("controller")["holds"]) - holds
+    assert held <= 5
+    fault.went_on(f"goes on along the plan; {held} holds", probe.reports["controller"].message)
+    fault.over("by itself")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "bundle_name", "says"),
+    [
+        ("NaN plan", float("nan"), None, "plan action 0 "),
+        ("plan for another robot", 0.0, "other", "of bundle 'other', this controller loaded"),
+    ],
+)
+def test_plans_that_may_not_be_executed_make_it_hold(
+    hand, probe, nodes, name, value, bundle_name, says
+):
+    """The planner falls silent, and something else sends plans in its place."""
+    last = probe.listen(Image, "planner/plan")
+    probe.spin_until(lambda: last, "a plan")
+    publisher = probe.node.create_publisher(Image, "planner/plan", qos.LATEST)
+    probe.spin_until(publisher.get_subscription_count, "the controller")
+    nodes.signal("planner", signal.SIGSTOP)
+    fault = Fault(name, hand)
+    shape = (last[-1].height, last[-1].width, int(last[-1].encoding.removeprefix("32FC")))
+    grid, frame = np.full(shape, value, np.float32), bundle_name or last[-1].header.frame_id
+
+    def refused():
+        publisher.publish(to_message(grid, last[-1].encoding, last[-1].header.stamp, frame))
+        return probe.says("controller", says)
+
+    probe.spin_until(refused, says)
+    hand.stands()
+    fault.held("ends the plan in force, holds", probe.reports["controller"].message)
+    fault.cured()
+    nodes.signal("planner", signal.SIGCONT)
+    probe.node.destroy_publisher(publisher)
+    moves(hand, probe)
+    fault.over("by itself, with the next good plan")

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from fault_log import Fault, Track
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
@@ -26,6 +27,8 @@ class Arm:
         self._probe = probe
         self.targets = probe.listen(PoseStamped, "target_pose")
         self.sources = probe.listen(Header, "controller/command_source")
+
+        self.track = Track(probe)
 
     def last_change_s(self) -> float:
         """When the last target left that differed from the one before it."""
@@ -98,6 +101,7 @@ def test_commands_name_the_image_they_came_from_and_keep_the_speed_limit(arm, co
 
 def test_a_killed_planner_makes_the_arm_hold_until_it_is_back(arm, probe, nodes):
     holds = int(probe.values("controller")["holds"])
+    fault = Fault("planner killed", arm.track)
     nodes.signal("planner", signal.SIGKILL)
     killed_s = time.time()
     probe.spin_until(lambda: probe.says("controller", "holding: no plan for"), "the reason")
@@ -106,8 +110,12 @@ def test_a_killed_planner_makes_the_arm_hold_until_it_is_back(arm, probe, nodes)
     values = probe.values("controller")
     assert values["holding"] == "True"
     assert int(values["holds"]) > holds
+    read = probe.reports["controller"].message
+    fault.held("goes on along the plan, slows to a stop, holds", read)
+    fault.cured()
     nodes.start("planner")
     arm.wait_until_it_moves()
+    fault.over("start it again")
     assert probe.values("controller")["holding"] == "False" or not probe.says("controller", "hold")
 
 

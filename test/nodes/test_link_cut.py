@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from fault_log import Fault, Track
 from geometry_msgs.msg import PoseStamped
 from ros_rig import Probe, Rig
 
@@ -109,13 +110,14 @@ def test_the_arm_holds_while_the_link_is_cut_and_goes_on_after(hosts, nodes, dom
     probe = Probe(domain)
     rig = Rig(probe, contract)
     try:
-        targets = probe.listen(PoseStamped, "target_pose")
+        targets, track = probe.listen(PoseStamped, "target_pose"), Track(probe)
 
         def moves():
             recent = {tuple(from_pose(m.pose)) for m in targets[-20:]}
             return len(recent) > 10
 
         probe.spin_until(moves, "the arm to move")
+        fault = Fault("link cut between two hosts", track)
         hosts.cut()
         cut_s = time.time()
         probe.spin_until(lambda: probe.says("controller", "holding: no plan for"), "the reason")
@@ -131,10 +133,14 @@ def test_the_arm_holds_while_the_link_is_cut_and_goes_on_after(hosts, nodes, dom
         assert last_s - cut_s <= HOLD_WITHIN_S
         step = np.linalg.norm(np.diff(poses[moved[-1] - 5 :, :3], axis=0), axis=1).max()
         assert step <= contract.limits.ee_speed * 0.1
+        read = probe.reports["controller"].message
+        fault.held("goes on along the plan, slows to a stop, holds", read)
+        fault.cured()
         hosts.connect()
         count = len(targets)
         probe.spin_until(lambda: len(targets) > count + 20 and moves(), "the arm to move again")
         probe.spin_until(lambda: not probe.says("controller", "holding"), "the news")
+        fault.over("by itself when it is back")
     finally:
         rig.close()
         probe.close()
