@@ -11,8 +11,8 @@ import pytest
 from synthetic import make_episode
 
 from vilp_ros.cli import main as cli
+from vilp_ros.data.columns import columns
 from vilp_ros.data.episodes import EpisodeFile, EpisodeWriter
-from vilp_ros.data.formats import columns
 
 PERIOD_S = 0.05
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from vilp_ros.data.columns import Meta
 from vilp_ros.data.episodes import STATE_KEYS, DatasetError, Episode
-from vilp_ros.data.formats import Meta
 from vilp_ros.errors import VilpError
 
 if TYPE_CHECKING:

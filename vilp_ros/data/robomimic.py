@@ -10,8 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from vilp_ros.data.columns import Meta, columns, from_columns
 from vilp_ros.data.episodes import DatasetError, Episode
-from vilp_ros.data.formats import Meta, columns, from_columns
 from vilp_ros.geometry import rotvec_to_quat
 
 _OURS = "vilp_ros"

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from vilp_ros.data.columns import Meta, columns, from_columns
 from vilp_ros.data.episodes import DatasetError, Episode
-from vilp_ros.data.formats import Meta, columns, from_columns
 
 CHUNK = 16
 _OURS = "vilp_ros"
