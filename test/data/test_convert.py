@@ -14,7 +14,8 @@ from bags import SMALL, START_S, contract, header, image, joints, traffic, write
 from vilp_ros.cli import convert as verb
 from vilp_ros.cli import main as cli
 from vilp_ros.data.bag import Bag
-from vilp_ros.data.convert import BagReader, Choice, convert_bag
+from vilp_ros.data.bag_reader import BagReader, Choice
+from vilp_ros.data.convert import convert_bag
 from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.data.table import Source, load_table
 
@@ -292,7 +293,8 @@ def test_the_verb_goes_on_after_a_kill_and_writes_what_lies_beside(tmp_path, cap
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from vilp_ros.data.convert import Choice, convert_bag\n"
+        "from vilp_ros.data.bag_reader import Choice\n"
+        "from vilp_ros.data.convert import convert_bag\n"
         "bags = sorted(Path(sys.argv[1]).iterdir())\n"
         "convert_bag(bags[0], Path(sys.argv[2]), Choice())\n"
         "seen = 0\n"

@@ -49,6 +49,7 @@ def test_file_opens_as_robomimic_lays_it_out(tmp_path):
         (lambda e: e.images.update(agentview=e.images["agentview"][1:]), "agentview has 20 frames"),
         (lambda e: e.ee_pose.__setitem__((3, 0), np.nan), "ee_pose of seed 0 holds NaN"),
         (lambda e: setattr(e, "actions", None), "without actions"),
+        (lambda e: setattr(e, "before", np.zeros((20, 8))), "before is (20, 8); expected (21, 8)"),
     ],
 )
 def test_broken_episode_is_refused_by_name_and_harms_nothing(tmp_path, change, words):

@@ -8,7 +8,7 @@ import pytest
 from bags import START_S, contract, message, traffic, write_bag
 
 from vilp_ros.data.bag import Bag, BagError, typestore
-from vilp_ros.data.convert import BagReader
+from vilp_ros.data.bag_reader import BagReader
 from vilp_ros.data.recording import bundle_hash
 from vilp_ros.data.robot_state import blend_state
 from vilp_ros.data.synchroniser import Track

@@ -5,15 +5,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bags import START_S, traffic, write_bag
 from nav_msgs.msg import Path
 from ros_rig import Probe
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker, MarkerArray
 
+from vilp_ros.data.bag import Bag
+from vilp_ros.data.bag_reader import BagReader, Choice
+from vilp_ros.data.convert import convert_bag
 from vilp_ros.data.observe import seconds
 from vilp_ros.data.robot_state import RobotState
+from vilp_ros.data.table import Source, load_table
 from vilp_ros.nodes import bundle, qos
+from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.images import to_array, to_message
 from vilp_ros.nodes.messages import pack_state, to_stamp
 from vilp_ros.nodes.planner import PlannerNode
@@ -99,9 +105,9 @@ class Feed:
             "the planner's subscriptions",
         )
 
-    def publish(self, stamp_s, x=0.4, grey=(10, 20)):
+    def publish(self, stamp_s, x=0.4, grey=(10, 20), state=None):
         stamp = to_stamp(stamp_s)
-        state = RobotState(np.array([x, 0, 0.3, 1, 0, 0, 0]), 0.08, np.zeros(7))
+        state = state or RobotState(np.array([x, 0, 0.3, 1, 0, 0, 0]), 0.08, np.zeros(7))
         self._state.publish(pack_state(state, self._joints, stamp))
         pixels = np.repeat(np.uint8(grey), 96)[:, None, None] * np.ones((1, 160, 3), np.uint8)
         self._views.publish(to_message(pixels, "rgb8", stamp))
@@ -167,6 +173,38 @@ def test_the_state_of_one_period_before_is_handed_over(probe, feed, plans, polic
     # One observation was lost: the state in the middle is interpolated.
     plan_for(probe, feed, plans, 100.15, x=0.46)
     assert policy.calls[-1][2][0] == pytest.approx(0.44)
+
+
+def test_the_change_that_is_trained_on_is_the_one_that_is_seen(
+    probe, feed, plans, policy, contract, tmp_path
+):
+    """A bag with lost frames and a camera that is never on time: converted, and planned from."""
+    lost, names = {5, 9, 10, 14, 15, 16}, {view.topic for view in contract.views.values()}
+    late_us = np.random.default_rng(0).integers(0, 4000, 25)
+
+    def recorded():
+        for name, body in traffic(contract, 24, commands=False):
+            stamp = body.header.stamp
+            period = round((seconds(stamp) - START_S) / 0.05)
+            if name in names:
+                stamp.nanosec += int(late_us[period]) * 1000
+            if not (name in names and period in lost):
+                yield name, body
+
+    path = write_bag(tmp_path / "bag", recorded(), text=find_contract("sim_panda").read_text())
+    assert not convert_bag(path, tmp_path / "d.hdf5", Choice(broken=True)).error
+    trained = load_table([Source(str(tmp_path / "d.hdf5"), "action_free")], ()).change
+    with Bag(path) as bag:
+        observations = list(BagReader(bag).observations())
+    kept = [period for period in range(25) if period not in lost]
+    assert len(kept) == len(observations) == len(trained) - len(lost)
+    for period, seen in zip(kept, observations):
+        plan_for(probe, feed, plans, seen.stamp_s, state=seen.state)
+        _, proprio, previous = policy.calls[-1]
+        live = 0 * proprio if previous is None else proprio - previous
+        np.testing.assert_array_equal(trained[period], live)
+        known = period not in (0, 17)  # the first, and the one after too long a gap
+        assert live[0] == pytest.approx(0.005 * known, abs=5e-4)
 
 
 def test_a_new_episode_changes_the_noise_and_forgets_the_past(probe, feed, plans, policy):

@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from vilp_ros.data.bag import Bag, BagError
-from vilp_ros.data.convert import BagReader
+from vilp_ros.data.bag_reader import BagReader
 from vilp_ros.data.observe import seconds
 from vilp_ros.data.repair import repair
 from vilp_ros.nodes import qos

@@ -71,7 +71,8 @@ def _bags(args: argparse.Namespace) -> int:
 
     from vilp_ros.contract import Contract
     from vilp_ros.data.bag import find_bags, message_count
-    from vilp_ros.data.convert import Choice, convert_bag
+    from vilp_ros.data.bag_reader import Choice
+    from vilp_ros.data.convert import convert_bag
     from vilp_ros.errors import VilpError
     from vilp_ros.nodes.files import find_contract
 

@@ -118,7 +118,8 @@ def _plot(path: Path, folder: Path) -> None:
     """A bag's sheet, by way of a dataset that is thrown away."""
     from tempfile import TemporaryDirectory
 
-    from vilp_ros.data.convert import Choice, convert_bag
+    from vilp_ros.data.bag_reader import Choice
+    from vilp_ros.data.convert import convert_bag
     from vilp_ros.data.episodes import EpisodeFile
     from vilp_ros.data.sheet import save_sheet
 

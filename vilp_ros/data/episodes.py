@@ -43,6 +43,8 @@ class Episode:
         success: whether the task was done.
         seed: seed that placed the objects.
         info: whatever else identifies the episode (e.g. the grasp mode).
+        before: `(T+1, 8)` pose and gripper width one control period before each frame, as the
+            planner knew them; None where that is the frame before (at the first, the frame itself).
     """
 
     images: dict[str, np.ndarray]
@@ -56,6 +58,7 @@ class Episode:
     success: bool
     seed: int
     info: dict[str, float | int | str] = field(default_factory=dict)
+    before: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Number of control periods T."""
@@ -74,15 +77,20 @@ class Episode:
                 raise DatasetError(f"{name} has {n} frames; ee_pose has {len(self) + 1}")
         if self.actions is not None and self.actions.shape != (len(self), 8):
             raise DatasetError(f"actions are {self.actions.shape}; expected {(len(self), 8)}")
+        if self.before is not None and self.before.shape != (len(self) + 1, 8):
+            raise DatasetError(f"before is {self.before.shape}; expected {(len(self) + 1, 8)}")
         if (self.actions is None) != (self.role == "action_free"):
             raise DatasetError(f"role {self.role!r} with{'out' * (self.actions is None)} actions")
-        for key in (*STATE_KEYS, *(["actions"] if self.actions is not None else [])):
-            if not np.isfinite(getattr(self, key)).all():
+        for key in (*STATE_KEYS, "actions", "before"):
+            value = getattr(self, key)
+            if value is not None and not np.isfinite(value).all():
                 raise DatasetError(f"{key} of seed {self.seed} holds NaN or Inf")
 
 
 def _finish(group: h5py.Group, episode: Episode) -> None:
-    """Everything but the observations."""
+    """Everything but the pictures."""
+    for key in (*STATE_KEYS, *(["before"] if episode.before is not None else [])):
+        group["obs"].create_dataset(key, data=np.asarray(getattr(episode, key), np.float64))
     if episode.actions is not None:
         group.create_dataset("actions", data=np.asarray(episode.actions, np.float32))
     group.create_dataset("disturbed", data=np.asarray(episode.disturbed, bool))
@@ -136,8 +144,6 @@ class EpisodeStream:
             self._flush(view)
         for frames in self._obs.values():
             frames.resize(len(episode) + 1, axis=0)
-        for key in STATE_KEYS:
-            self._obs.create_dataset(key, data=np.asarray(getattr(episode, key), np.float64))
         _finish(self._group, episode)
         self._group.file.flush()
 
@@ -225,8 +231,6 @@ class EpisodeWriter:
         for view, frames in episode.images.items():
             chunk = (min(_CHUNK, len(frames)), *frames.shape[1:])
             obs.create_dataset(f"{view}_image", data=frames, chunks=chunk, compression="lzf")
-        for key in STATE_KEYS:
-            obs.create_dataset(key, data=np.asarray(getattr(episode, key), np.float64))
         _finish(group, episode)
         self._file.flush()
 
@@ -324,6 +328,7 @@ class EpisodeFile:
             success=bool(group.attrs["success"]),
             seed=int(group.attrs["seed"]),
             info=info,
+            before=obs["before"][()] if "before" in obs else None,
         )
 
     def frames(self, index: int, view: str, picks: np.ndarray) -> np.ndarray:

@@ -117,11 +117,11 @@ class Observer:
         if stamp_s == 0:
             raise MessageError("the header bears no stamp: make the driver set it")
         if view := self._contract.views.get(channel):
-            return stamp_s - view.latency_s, rgb_pixels(view, message)
+            return round(stamp_s - view.latency_s, 6), rgb_pixels(view, message)
         value = self._state(channel, message)
         if not np.isfinite(value).all():
             raise MessageError(f"not finite: {value.tolist()}")
-        return stamp_s - proprio.latency_s, value
+        return round(stamp_s - proprio.latency_s, 6), value
 
     def add(self, channel: str, stamp_s: float, value: NDArray) -> Observation | None:
         """Takes what `read` returned; the observation that it completes, if it does."""

@@ -7,9 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vilp_ros.data.synchroniser import Track
 from vilp_ros.geometry import ee_proprio, slerp
 
 Array = NDArray[np.float64]
+REACH = 1.75
+"""Control periods; bridges two lost frames between two that are up to half a period off."""
 
 
 class RobotState(NamedTuple):
@@ -47,3 +50,26 @@ def blend_state(a: RobotState, b: RobotState, u: float) -> RobotState:
         a.gripper_width + u * (b.gripper_width - a.gripper_width),
         blend_linear(a.joint_position, b.joint_position, u),
     )
+
+
+class Past(Track[RobotState]):
+    """The states of the latest observations; what policies call the state before is found here.
+
+    The planner asks it live, the converter when it makes training data: a lost frame or a camera
+    that is not quite on time then changes what is learned as it changes what is seen.
+
+    Args:
+        period_s: control period.
+    """
+
+    def __init__(self, period_s: float) -> None:
+        super().__init__(blend_state)
+        self._period_s = period_s
+
+    def before(self, stamp_s: float) -> RobotState | None:
+        """The state of one control period before an observation; None if it is not known.
+
+        Between two observations up to `2 * REACH` periods apart it is interpolated.
+        """
+        found = self.at(stamp_s - self._period_s, REACH * self._period_s)
+        return found[1] if found else None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vilp_ros.data.episodes import DatasetError, EpisodeFile
+from vilp_ros.data.episodes import DatasetError, Episode, EpisodeFile
 from vilp_ros.data.windows import Timeline
 from vilp_ros.geometry import ee_proprio
 
@@ -47,7 +47,7 @@ class Table:
         images: per view `(F, H, W, 3)` uint8.
         ee_pose: `(F, 7)`.
         proprio: `(F, 10)` float32.
-        change: `(F, 10)` float32, proprio minus that of the frame before (first frame: 0).
+        change: `(F, 10)` float32, proprio minus that of one control period before (first frame: 0).
         actions: `(F, 8)` absolute; NaN where none was recorded (action-free, last frames).
         disturbed: `(F,)` bool.
         task: the task of all files.
@@ -121,12 +121,18 @@ def load_table(sources: Iterable[Source], views: tuple[str, ...]) -> Table:
         images={view: np.concatenate([e.images[view] for e in episodes]) for view in views},
         ee_pose=np.concatenate([e.ee_pose for e in episodes]),
         proprio=np.concatenate(proprio),
-        change=np.concatenate([np.diff(p, axis=0, prepend=p[:1]) for p in proprio]),
+        change=np.concatenate([_change(e, p) for e, p in zip(episodes, proprio)]),
         actions=np.concatenate(actions),
         disturbed=np.concatenate([np.append(e.disturbed, False) for e in episodes]),
         task=task,
         control_period_s=period,
     )
+
+
+def _change(episode: Episode, proprio: np.ndarray) -> np.ndarray:
+    if episode.before is None:
+        return np.diff(proprio, axis=0, prepend=proprio[:1])
+    return proprio - ee_proprio(episode.before[:, :7], episode.before[:, 7])
 
 
 def _playing(file: EpisodeFile, role: str) -> list[int]:

@@ -12,12 +12,13 @@ import numpy as np
 
 from vilp_ros.control.limits import SafetyLimits
 from vilp_ros.data.bag import Bag, BagError
-from vilp_ros.data.convert import BagReader, Choice, Frames
+from vilp_ros.data.bag_reader import BagReader
+from vilp_ros.data.frames import Frame, Frames
 from vilp_ros.data.observe import Observation, joints_by_name, seconds
 from vilp_ros.data.recording import bundle_hash
-from vilp_ros.data.robot_state import RobotState, blend_state
-from vilp_ros.data.synchroniser import Track
-from vilp_ros.geometry import quat_angle
+from vilp_ros.data.robot_state import Past, RobotState
+from vilp_ros.data.synchroniser import SAME_S
+from vilp_ros.evaluation.shadow import Agreement, Shadow
 from vilp_ros.policy.policy import Policy, Previous
 
 PLAN, STATE, DIAGNOSTICS = "planner/plan", "observation/state", "diagnostics"
@@ -71,30 +72,6 @@ class Step:
         )
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Actions of a bundle against those of a demonstration.
-
-    Attributes:
-        steps: inferences.
-        position_mm: median distance of the target positions, by actions ahead.
-        angle_deg: median angle.
-        width_mm: median difference of the gripper widths.
-    """
-
-    steps: int
-    position_mm: list[float]
-    angle_deg: list[float]
-    width_mm: list[float]
-
-    def __str__(self) -> str:
-        """A line for each action ahead."""
-        lines = [f"{self.steps} inferences; median distance from what the arm was told:"]
-        for k, figures in enumerate(zip(self.position_mm, self.angle_deg, self.width_mm)):
-            lines.append("action +{}: {:.1f} mm, {:.1f} deg, gripper {:.1f} mm".format(k, *figures))
-        return "\n".join(lines)
-
-
 def replay_step(path: Path, bundle: Path, policy: Policy, at_s: float) -> Step:
     """Runs the inference nearest to a time again.
 
@@ -133,7 +110,7 @@ def replay_step(path: Path, bundle: Path, policy: Policy, at_s: float) -> Step:
         )
 
 
-def shadow(path: Path, policy: Policy, seed: int = 0) -> Agreement:
+def shadow(path: Path, policy: Policy) -> Agreement:
     """Runs a policy over a whole demonstration, commanding nothing.
 
     Raises:
@@ -143,30 +120,12 @@ def shadow(path: Path, policy: Policy, seed: int = 0) -> Agreement:
         frames, reader = _frames(bag)
         if not reader.has_commands:
             raise BagError(f"{path} has no commands to compare with: it is action-free")
-        noise, period_s = policy.noise(seed), reader.contract.control_period_s
-        plans: list[tuple[float, float, np.ndarray]] = []
-        before: RobotState | None = None
+        follower = Shadow(policy)
         for frame in frames:
-            images = np.stack([frame.images[view] for view in policy.spec.views])
-            previous = before.proprio if before else None
-            state = policy.encode(images, frame.state.proprio, previous)
-            actions = policy.act(policy.plan(state, noise), noise)
-            plans.append((frame.stamp_s, frame.state.gripper_width, actions))
-            before = frame.state
-        commands = reader.commands
-        rows = [
-            [
-                _distance(action, commands.action(stamp_s + k * period_s, width))
-                for k, action in enumerate(actions)
-            ]
-            for stamp_s, width, actions in plans
-            if commands.before(stamp_s)
-        ]
-    if not rows:
-        raise BagError(f"{path}: no observation came after the first command")
-    median = np.median(np.array(rows), axis=0)
-    position, angle, width = (median[:, i].tolist() for i in range(3))
-    return Agreement(len(rows), position, angle, width)
+            follower.see(frame)
+        if (agreement := follower.agreement(reader.commands)) is None:
+            raise BagError(f"{path}: no observation came after the first command")
+        return agreement
 
 
 def execute(path: Path, task: str | None = None) -> tuple[bool, float]:
@@ -219,10 +178,10 @@ def save(step: Step | Agreement, path: Path) -> None:
     path.write_text(json.dumps(asdict(step), indent=2) + "\n")
 
 
-def _frames(bag: Bag) -> tuple[Iterator[Observation], BagReader]:
-    reader = BagReader(bag, Choice())
+def _frames(bag: Bag) -> tuple[Iterator[Frame], BagReader]:
+    reader = BagReader(bag)
     frames = Frames(reader.contract, bag.path)
-    return (f for o in reader.observations() for f, _ in frames.add(o)), reader
+    return (f for o in reader.observations() for f in frames.add(o)), reader
 
 
 def _inference(bag: Bag, policy: Policy, at_s: float) -> Inference:
@@ -254,13 +213,11 @@ def _plan(message: Any) -> np.ndarray:
 
 def _inputs(bag: Bag, policy: Policy, wanted: Inference) -> tuple[Observation, RobotState | None]:
     """The observation of a plan and the state one control period before it, as the planner does."""
-    reader, past = BagReader(bag, Choice()), Track(blend_state)
-    period_s = policy.spec.control_period_s
+    reader, past = BagReader(bag), Past(policy.spec.control_period_s)
     for observation in reader.observations():
         past.add(observation.stamp_s, observation.state)
-        if abs(observation.stamp_s - wanted.stamp_s) < 5e-7:
-            before = past.at(observation.stamp_s - period_s, 1.5 * period_s)
-            return observation, before[1] if before else None
+        if abs(observation.stamp_s - wanted.stamp_s) < SAME_S:
+            return observation, past.before(observation.stamp_s)
     raise BagError(
         f"{bag.path} lacks an image or a state of the observation at {wanted.stamp_s:.6f}: this "
         "inference cannot be run again, choose another --at"
@@ -291,14 +248,7 @@ def _state_same(bag: Bag, policy: Policy, observation: Observation) -> bool | No
     state = observation.state
     made = np.concatenate([state.ee_pose, [state.gripper_width], state.joint_position])
     for _, _, message in bag.messages([topic]):
-        if abs(seconds(message.header.stamp) - observation.stamp_s) < 5e-7:
+        if abs(seconds(message.header.stamp) - observation.stamp_s) < SAME_S:
             told = joints_by_name(message, message.position, [*names, "gripper.width", *joints])
             return bool(np.array_equal(told, made))
     return None
-
-
-def _distance(action: np.ndarray, told: np.ndarray) -> tuple[float, float, float]:
-    """Millimetres, degrees, millimetres."""
-    position = 1e3 * float(np.linalg.norm(action[:3] - told[:3]))
-    angle = float(np.rad2deg(quat_angle(action[3:7], told[3:7])))
-    return position, angle, 1e3 * abs(float(action[7] - told[7]))

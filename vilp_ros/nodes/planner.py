@@ -14,8 +14,7 @@ from std_srvs.srv import Trigger
 from vilp_ros.contract import Contract
 from vilp_ros.control.age import AgeTracker
 from vilp_ros.data.observe import MessageError, seconds
-from vilp_ros.data.robot_state import RobotState, blend_state
-from vilp_ros.data.synchroniser import Track
+from vilp_ros.data.robot_state import Past, RobotState
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR, OK, Rate, Report
@@ -71,7 +70,7 @@ class PlannerNode(ManagedNode):
         self._seed = int(self._settings.noise_seed)
         self._noise = self._policy.noise(self._seed)
         self._warm_up()
-        self._past: Track[RobotState] = Track(blend_state)
+        self._past = Past(self._contract.control_period_s)
         self._views: Image | None = None
         self._freshness = Freshness(["observation"], self._contract.staleness_s)
         self._age, self._cost, self._rate = AgeTracker(), AgeTracker(), Rate()
@@ -151,10 +150,7 @@ class PlannerNode(ManagedNode):
             return
         views, self._views = self._views, None
         self._freshness.good("observation", self._now_s() - stamp_s)
-        # One and a half periods bridge a dropped observation: the state is then interpolated.
-        period_s = self._contract.control_period_s
-        before = self._past.at(stamp_s - period_s, 1.5 * period_s)
-        previous = before[1] if before else None
+        previous = self._past.before(stamp_s)
         self._planner.put(Observation(stamp_s, views, present[1], previous))
 
     def _plan(self, observation: Observation) -> None:

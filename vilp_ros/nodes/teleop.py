@@ -15,7 +15,7 @@ from std_srvs.srv import SetBool, Trigger
 from vilp_ros.contract import Contract
 from vilp_ros.control.jog import Jog
 from vilp_ros.control.limits import UnsafeCommandError
-from vilp_ros.data.convert import HUMAN
+from vilp_ros.data.commands import HUMAN
 from vilp_ros.data.observe import from_pose
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos

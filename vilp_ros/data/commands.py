@@ -1,0 +1,82 @@
+"""What the arm was told, and by whom: from a bag or from live topics."""
+
+from __future__ import annotations
+
+import bisect
+from typing import Any
+
+import numpy as np
+
+from vilp_ros.contract import Contract
+from vilp_ros.data.observe import from_pose, joints_by_name, seconds
+from vilp_ros.data.synchroniser import SAME_S
+
+COMMANDER, SOURCE = "commander", "controller/command_source"
+HUMAN, POLICY, NOISE = "teleop", "policy", "expert+noise"
+
+
+class Commands:
+    """Takes commands as they come, tells which was in force when.
+
+    Args:
+        contract: of the robot.
+
+    Attributes:
+        topics: what comes on each topic of the contract: `arm`, `gripper`, `commander` or `source`.
+        stamps: when each command of the arm acts.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract, action = contract, contract.action
+        arm = action.pose_topic if action.kind == "ee_pose" else action.joint_topic
+        named = {arm: "arm", action.gripper_topic: "gripper", COMMANDER: "commander"}
+        self.topics = {topic: what for topic, what in {**named, SOURCE: "source"}.items() if topic}
+        self.stamps: list[float] = []
+        self._arm: list[np.ndarray] = []
+        self._gripper_stamps: list[float] = []
+        self._gripper: list[float] = []
+        self._who: dict[float, str] = {}
+        self._by_policy = False
+
+    def add(self, what: str, message: Any) -> None:
+        """Takes a message of one of `topics`."""
+        if what == "source":
+            self._by_policy = True
+        elif what == "commander":
+            self._who[seconds(message.stamp)] = message.frame_id
+        elif what == "arm":
+            self._arm.append(self._target(message))
+            self.stamps.append(self._stamp(message, self.stamps))
+        elif len(message.position):
+            self._gripper_stamps.append(self._stamp(message, self._gripper_stamps))
+            self._gripper.append(float(message.position[0]))
+
+    def before(self, stamp_s: float) -> int:
+        """How many arm commands were sent before a time.
+
+        Strictly: one with the stamp of a frame was made from that frame, and acts after it.
+        """
+        return bisect.bisect_left(self.stamps, stamp_s - SAME_S)
+
+    def action(self, stamp_s: float, width: float) -> np.ndarray:
+        """(8,) in force at a time; the width stands in where the gripper was told nothing."""
+        number = bisect.bisect_left(self._gripper_stamps, stamp_s - SAME_S)
+        told = self._gripper[number - 1] if number else width
+        return np.append(self._arm[self.before(stamp_s) - 1], told)
+
+    def commander(self, stamp_s: float) -> str:
+        """Who gave the command in force at a time."""
+        stamp = self.stamps[self.before(stamp_s) - 1]
+        return self._who.get(stamp, POLICY if self._by_policy else "unknown")
+
+    def _target(self, message: Any) -> np.ndarray:
+        if self._contract.action.kind == "ee_pose":
+            return from_pose(message.pose)
+        # A JointState bears its target itself, a JointTrajectory in its points.
+        last = message.points[-1].positions if hasattr(message, "points") else message.position
+        return joints_by_name(message, last, self._contract.proprio.joint_names)
+
+    def _stamp(self, message: Any, before: list[float]) -> float:
+        """When a command acts; never before the one before it."""
+        stamp_s = seconds(message.header.stamp) + self._contract.action.latency_s
+        return max(stamp_s, before[-1]) if before else stamp_s
