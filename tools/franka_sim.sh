@@ -5,6 +5,8 @@
 #   tools/franka_sim.sh 127.0.0.2       another loopback address: libfranka has one fixed port
 #   tools/franka_sim.sh setup           only build .venv-franka-sim
 #   FRANKA_SIM_OBJECT=0.04              an object this wide, metres, between the fingers
+#   FRANKA_SIM_PATIENT=1                commands that come late do not trip it: for a busy machine
+#   kill -USR1 PID                      the fingers jam where they are; once more: they are free
 set -euo pipefail
 cd "$(dirname "$0")/.."
 unset PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -32,15 +34,31 @@ import os
 import signal
 import sys
 
-from franka_sim import FrankaSimServer
+from franka_sim import FrankaHandSim, FrankaSimServer
+
+
+class Hand(FrankaHandSim):
+    jammed = False
+
+    def jam(self, *_):
+        self.jammed = not self.jammed
+
+    def stop(self):
+        return True  # where they are; the original's opens them
+
+    def _blocked(self, width):
+        return self.width if self.jammed else super()._blocked(width)
+
 
 logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 width = os.environ.get("FRANKA_SIM_OBJECT")
+hand = Hand(object_width=float(width) if width else None)
+signal.signal(signal.SIGUSR1, hand.jam)
 server = FrankaSimServer(
     host=sys.argv[1],
     enable_vis=False,
-    gripper_object_width=float(width) if width else None,
-    enforce_comm_constraints=True,
+    gripper_backend=hand,
+    enforce_comm_constraints="FRANKA_SIM_PATIENT" not in os.environ,
     enforce_motion_limits=True,
 )
 signal.signal(signal.SIGTERM, signal.default_int_handler)

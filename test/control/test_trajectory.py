@@ -98,3 +98,17 @@ def test_slopes_never_exceed_the_limit(seed):
     path.submit(100.0, np.arange(5) * 0.05, rng.uniform(-2, 2, (5, 7)), None, 100.0)
     for now_s in np.arange(100, 100.6, 0.007):
         assert (abs(path.at(now_s).velocity) <= LIMIT + 1e-9).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.06, 100.0), st.floats(0.0, 0.5))
+def test_a_clock_set_back_forgets_what_was_meant_for_another_time(back_s, after_s):
+    path = make()
+    path.heed_clock(100 + after_s)
+    path.heed_clock(100 + after_s - 0.04)  # read by two threads
+    assert path.at(100 + after_s) is not None
+    now_s = 100 + after_s - back_s
+    path.heed_clock(now_s)
+    assert path.at(now_s) is None
+    assert path.submit(now_s, np.array([0.1]), np.ones((1, 7)), None, now_s) is None
+    np.testing.assert_allclose(path.at(now_s + 0.1).position, 1)

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from ros_rig import Probe
@@ -25,10 +26,17 @@ def answers(host: str, port: int) -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
+class Server(NamedTuple):
+    """franka-sim: its address, and the process (SIGUSR1 jams its fingers)."""
+
+    host: str
+    process: subprocess.Popen
+
+
 @pytest.fixture(scope="session")
-def franka_sim(tmp_path_factory) -> Iterator[str]:
-    """Address of franka-sim with every limit enforced; libfranka's port is fixed, so each run has
-    a loopback address of its own."""
+def franka_server(tmp_path_factory) -> Iterator[Server]:
+    """franka-sim with every limit enforced; libfranka's port is fixed, so each run has a loopback
+    address of its own."""
     subprocess.run([ROOT / "tools/franka_sim.sh", "setup"], check=True, timeout=600)
     host = f"127.{1 + os.getpid() % 250}.{os.getpid() // 250 % 250}.2"
     log = tmp_path_factory.mktemp("franka_sim") / "log"
@@ -44,10 +52,16 @@ def franka_sim(tmp_path_factory) -> Iterator[str]:
             assert server.poll() is None, log.read_text()
             assert time.monotonic() < deadline, f"franka-sim did not start: {log.read_text()}"
             time.sleep(0.2)  # nothing to wait on: a port either answers or not
-        yield host
+        yield Server(host, server)
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+
+
+@pytest.fixture(scope="session")
+def franka_sim(franka_server) -> str:
+    """Its address."""
+    return franka_server.host
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ class Track:
         noise_m: Of a hand that stands, from one message to the next; 0: it is told the same.
     """
 
-    def __init__(self, probe, topic="target_pose", of="commands, 50 Hz", noise_m=0.0) -> None:
+    def __init__(self, probe, topic="target_pose", of="command", noise_m=0.0) -> None:
         self._probe, self.of, self._noise_m = probe, of, noise_m
         self.told: list[tuple[float, np.ndarray]] = []
         probe.listen(PoseStamped, topic, self._on_pose, EVERY)

@@ -15,6 +15,7 @@ from vilp_ros.control.action import Array
 from vilp_ros.control.ladder import Ladder
 
 KEEP_S = 0.5  # of the past: a slope is taken over points no further apart
+BACKWARD_TOLERANCE_S = 0.05  # a clock goes back by less when it is slewed or read by two threads
 
 
 class Reference(NamedTuple):
@@ -40,6 +41,7 @@ class JointPath:
     def __init__(self, velocity: Array, bridge_s: float) -> None:
         self._limit = np.asarray(velocity, dtype=np.float64)
         self._bridge = Ladder(0.0, bridge_s / 2)
+        self._now_s = -np.inf
         self.clear()
 
     def clear(self) -> None:
@@ -47,6 +49,19 @@ class JointPath:
         self._stamp_s = -np.inf
         self._times = np.empty(0)
         self._positions = self._velocities = np.empty((0, len(self._limit)))
+
+    def heed_clock(self, now_s: float) -> None:
+        """After a clock that was set back: forget what was meant for another time.
+
+        Otherwise newer trajectories would seem older for as long, and then the old one begin again.
+
+        Args:
+            now_s: present time; tell it before each use.
+        """
+        if now_s < self._now_s - BACKWARD_TOLERANCE_S:
+            self.clear()
+            self._now_s = now_s
+        self._now_s = max(self._now_s, now_s)
 
     def submit(
         self,

@@ -106,15 +106,18 @@ class FrankaDriverNode(Node):
         self.create_service(Trigger, "~/recover", self._on_recover)
         self.create_service(Trigger, "~/home_gripper", self._on_home)
 
-    def _now_s(self) -> float:
-        return self.get_clock().now().nanoseconds * 1e-9
+    def _heeded_s(self) -> float:
+        """Present time, told to the path too; under the lock, so that threads tell it in order."""
+        now_s = self.get_clock().now().nanoseconds * 1e-9
+        self._path.heed_clock(now_s)
+        return now_s
 
     def _refuse(self, why: str) -> None:
         self._refused, self._refusals = why, self._refusals + 1
         self.get_logger().warning(f"refused: {why}", throttle_duration_sec=1.0)
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
-        names, state, now_s = self._contract.proprio.joint_names, self._state, self._now_s()
+        names, state = self._contract.proprio.joint_names, self._state
         if not self._enabled or self._last_reflex or state is None:
             return  # diagnostics say which
         try:
@@ -138,6 +141,7 @@ class FrankaDriverNode(Node):
             return
         stamp_s = seconds(message.header.stamp)
         with self._lock:
+            now_s = self._heeded_s()
             reference = self._path.at(now_s)
             if len(positions):
                 # Against where the arm is being led: it lags behind that on purpose.
@@ -259,10 +263,10 @@ class FrankaDriverNode(Node):
         self._start = self._last = None
 
     def _follow(self, arm: FrankaArm, state: ArmState) -> None:
-        now_s = self._now_s()
         with self._lock:
-            reference = self._path.at(now_s + AHEAD_S)
+            reference = self._path.at(self._heeded_s() + AHEAD_S)
         if reference is None:
+            self._start = self._last = None  # what comes next fades in
             return
         if self._start is None:
             self._start = (time.monotonic(), state.position)

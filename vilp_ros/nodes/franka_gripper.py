@@ -125,6 +125,8 @@ class FrankaGripper:
                 holds = still and sent is not None and width > sent + STALL_M
                 closed = holds and self.grip.doing in ("idle", "grasping")
                 self._say(width=width, holds=bool(closed and self._force_n > 0))
+                if still and self.grip.doing == "idle" and not self.grip.problem:
+                    self._say(problem=_stuck(width, sent))
                 last_width = width
             except Exception as error:
                 pending = None
@@ -139,6 +141,16 @@ class FrankaGripper:
         return "grasping", gripper.grasp_async(
             target, SPEED_M_S, self._force_n, tolerance, tolerance
         )
+
+
+def _stuck(width: float, sent: float | None) -> str:
+    """What is wrong with fingers at rest, or "": a move, too, is judged by where they got to."""
+    if sent is None or sent <= CLOSED_M or abs(width - sent) <= STALL_M:
+        return ""
+    return (
+        f"gripper: stands at {width:.3f} m, not at {sent:.3f}; clear the fingers, and if they "
+        "were changed call ~/home_gripper"
+    )
 
 
 def _differs(target: float, sent: float | None) -> bool:
