@@ -35,7 +35,7 @@ lock: ## resolve requirements*.lock again from setup.py (UPGRADE=1 for newer ver
 	tools/lock.sh
 
 clean: ## remove .venv, caches and build outputs; runs/ stays
-	rm -rf .venv .venv-franka-sim build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-franka-sim .venv-franky-sim build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/ready: requirements.lock setup.py tools/setup.sh

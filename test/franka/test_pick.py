@@ -1,0 +1,184 @@
+"""A cube picked over libfranka's protocol: franka_driver against franky-sim, and what its cameras
+see of it. The places are drawn; the way there is a script that knows where the cube is.
+
+Set FRANKY_PICKS for more than three.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from robots import FR3, HOME_JOINTS, HOME_POSE
+from sensor_msgs.msg import Image, JointState
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from vilp_ros.control.kinematics import Kinematics
+from vilp_ros.nodes import qos
+from vilp_ros.nodes.graph import parse, processes
+from vilp_ros.nodes.images import to_array
+from vilp_ros.nodes.messages import to_stamp
+from vilp_ros.nodes.supervisor import Supervisor
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+PICKS = int(os.environ.get("FRANKY_PICKS", 3))
+PERIOD_S, SPEED = 0.05, 0.12  # m/s on the way
+ABOVE, LIFTED = 0.12, 0.10  # m: of the hand over the cube's place, of the cube itself
+
+
+class World:
+    """franky-sim and its cameras as processes; where the cube is."""
+
+    def __init__(self, folder: Path, host: str) -> None:
+        self.folder, self.host = folder, host
+        self._processes = [self._start(ROOT / "tools/franky_sim.sh", folder, host)]
+
+    def _start(self, *command: object) -> subprocess.Popen:
+        with (self.folder / f"{Path(str(command[0])).name}.log").open("a") as log:
+            return subprocess.Popen(
+                [str(word) for word in command], stdout=log, stderr=log, start_new_session=True
+            )
+
+    def start_cameras(self) -> None:
+        script = ROOT / "tools/franky_cameras.py"
+        self._processes.append(self._start(sys.executable, script, self.folder))
+
+    def ready(self) -> bool:
+        assert self._processes[0].poll() is None, (self.folder / "franky_sim.sh.log").read_text()
+        return (self.folder / "scene.xml").exists()
+
+    def cube(self) -> np.ndarray:
+        """(3,) metres: its joint is the last of the scene."""
+        return np.fromfile(self.folder / "state")[-7:-4]
+
+    def close(self) -> None:
+        for process in reversed(self._processes):
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, probe):
+    subprocess.run([ROOT / "tools/franky_sim.sh", "setup"], check=True, timeout=600)
+    host = f"127.{1 + os.getpid() % 250}.{os.getpid() // 250 % 250}.3"
+    world = World(tmp_path_factory.mktemp("franky"), host)
+    try:
+        probe.spin_until(world.ready, "franky-sim")
+        world.start_cameras()
+        yield world
+    finally:
+        world.close()
+
+
+@pytest.fixture(scope="module")
+def driver(world, probe):
+    words = ["sim:=false", "driver:=true", "realtime:=false", "contract:=fr3_direct"]
+    given = parse([*words, f"robot_ip:={world.host}", f"model:={world.folder}"])
+    table = [p for p in processes(given) if p.name == "franka_driver"]
+    lines: list[str] = []
+    with Supervisor(table, write=lines.append) as supervisor:
+        probe.spin_until(lambda: probe.says("franka_driver", "ready"), f"the driver: {lines}")
+        yield supervisor
+    print(*lines[-20:], sep="")
+
+
+class Picker:
+    """Leads the hand along lines, and closes it."""
+
+    def __init__(self, probe) -> None:
+        self._probe = probe
+        self._arm = Kinematics("fr3", FR3.limits.joint_position)
+        self._states = probe.listen(JointState, "joint_states", profile=qos.STATE_IN)
+        create = probe.node.create_publisher
+        self._way = create(JointTrajectory, "joint_trajectory", qos.COMMANDS)
+        self._width = create(JointState, "gripper_target", qos.LATEST)
+        ends = (self._way, self._width)
+        probe.spin_until(lambda: all(e.get_subscription_count() for e in ends), "the driver")
+        probe.spin_until(lambda: self._states, "the arm")
+        self._joints = np.array(self._states[-1].position)  # where it was led last
+
+    def to(self, position: np.ndarray) -> None:
+        """A straight line to (3,) metres, pointing down; returns when it has arrived."""
+        here = self._arm.forward(self._joints)[:3]
+        count = max(20, int(np.linalg.norm(position - here) / SPEED / PERIOD_S))
+        u = np.linspace(0, 1, count)[:, None]
+        line = here + (3 - 2 * u) * u * u * (position - here)
+        poses = np.hstack([line, np.tile(HOME_POSE[3:], (count, 1))])
+        self.along(self._arm.inverse_path(poses, self._joints))
+
+    def along(self, path: np.ndarray) -> None:
+        """Through (N, 7) joints, one every PERIOD_S, and at rest in the last."""
+        message = JointTrajectory(joint_names=list(FR3.proprio.joint_names))
+        message.header.stamp = to_stamp(time.time())
+        speeds = np.gradient(path, PERIOD_S, axis=0)
+        speeds[-1] = 0
+        for k, (joints, speed) in enumerate(zip(path, speeds)):
+            point = JointTrajectoryPoint(positions=joints.tolist(), velocities=speed.tolist())
+            point.time_from_start.sec, nano = divmod(round((k + 2) * PERIOD_S * 1e9), 10**9)
+            point.time_from_start.nanosec = nano
+            message.points.append(point)
+        self._way.publish(message)
+        self._joints = path[-1]
+        near = lambda: abs(self._states[-1].position - self._joints).max() < 0.01  # noqa: E731
+        self._probe.spin_until(near, "the end of the way")
+
+    def grip(self, width: float) -> None:
+        """Move the fingers, and wait until they have come to rest."""
+        before = self._probe.reports["franka_driver"]
+        self._width.publish(JointState(name=["gripper_width"], position=[width]))
+
+        def rests():
+            values = self._probe.values("franka_driver")
+            holds = values["gripper_holds"] == "True"
+            there = abs(float(values["gripper_width_m"]) - width) < 0.003
+            fresh = self._probe.reports["franka_driver"] is not before
+            return fresh and values["gripper"] == "idle" and (holds or there)
+
+        self._probe.spin_until(rests, f"fingers at {width}")
+
+
+@pytest.fixture(scope="module")
+def picker(driver, probe):
+    picker = Picker(probe)
+    u = np.linspace(0, 1, 60)[:, None]
+    picker.along(picker._joints + (3 - 2 * u) * u * u * (HOME_JOINTS - picker._joints))
+    return picker
+
+
+def red(message: Image) -> int:
+    """Pixels of the cube."""
+    r, g, b = to_array(message).astype(int).transpose(2, 0, 1)
+    return int(((r > 60) & (r > 2 * g) & (r > 2 * b)).sum())
+
+
+def test_a_cube_is_picked_and_both_cameras_see_it(picker, world, probe):
+    images = {
+        name: probe.listen(Image, view.topic, profile=qos.SENSOR)
+        for name, view in FR3.views.items()
+    }
+    rng, lifts, up = np.random.default_rng(0), [], np.array([0, 0, ABOVE])
+    for _ in range(PICKS):
+        picker.grip(0.08)
+        cube = world.cube()
+        picker.to(cube + up)
+        picker.to(cube)
+        picker.grip(0.0)
+        picker.to(cube + up)
+        probe.spin_until(lambda: all(images.values()), "pictures of both cameras")
+        lifts.append(world.cube()[2] > LIFTED)
+        seen = {name: red(messages[-1]) for name, messages in images.items()}
+        assert min(seen.values()) > 10, f"pixels of the cube: {seen}"
+        place = np.array([*rng.uniform([0.4, -0.15], [0.6, 0.15]), cube[2]])
+        picker.to(place + up)
+        picker.to(place)
+    values = probe.values("franka_driver")
+    print(f"{sum(lifts)} of {PICKS} lifted, {values['reflexes']} reflexes")
+    assert all(lifts)
+    assert values["reflexes"] == "0"

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# A simulated FR3 with a cube in front of it and two cameras: franky-sim, which speaks libfranka's protocol and, other
+# than franka-sim, enforces no limits. Its own environment is built on the first call.
+#   tools/franky_sim.sh FOLDER [127.0.0.1]   serve until Ctrl-C; FOLDER gets scene.xml and state (float64: time, qpos),
+#                                            from which tools/franky_cameras.py makes the pictures
+#   tools/franky_sim.sh setup                only build .venv-franky-sim
+set -euo pipefail
+cd "$(dirname "$0")/.."
+unset PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+env=.venv-franky-sim
+
+if [ ! -e $env/ready ]; then
+    python=${PYTHON:-$(command -v .venv/bin/python || command -v python3)}
+    printf 'franky_sim: building %s\n' $env >&2
+    "$python" -m venv $env
+    # One MuJoCo in both environments: the scene is written by one and drawn by the other.
+    $env/bin/python -m pip install --quiet --disable-pip-version-check franky-sim==1.0.4 mujoco==3.9.0
+    touch $env/ready
+fi
+[ "${1-}" != setup ] || exit 0
+
+exec $env/bin/python - "$@" <<'PYTHON'
+import itertools
+import signal
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+from franky_sim import SimulationServer
+from franky_sim.mujoco_simulator import MujocoSimulator
+
+VISIBLE = {"group": "4"}  # what vilp_ros.sim.renderer draws
+HOME = (0.0, -0.7854, 0.0, -2.3562, 0.0, 1.5708, 0.7854)
+folder, host = Path(sys.argv[1]), (sys.argv[2:] or ["127.0.0.1"])[0]
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+with MujocoSimulator() as sim:
+    robot, world = sim.add_robot(HOME, 0.08), sim.worldbody
+    ground = world.find("geom[@name='ground']")
+    ground.attrib.pop("material")
+    ground.attrib |= VISIBLE | {"rgba": "0.62 0.66 0.66 1"}
+    for geom in world.iter("geom"):
+        if geom.get("class") == "collision":
+            geom.attrib |= VISIBLE | {"rgba": "0.93 0.94 0.95 1"}
+    cube = ET.SubElement(world, "body", name="cube", pos="0.5 0 0.02")
+    ET.SubElement(cube, "freejoint", name="cube")
+    look = VISIBLE | {"rgba": "0.72 0.10 0.08 1", "friction": "1.5 0.01 0.001", "condim": "4"}
+    ET.SubElement(cube, "geom", type="box", size="0.02 0.02 0.02", mass="0.05", **look)
+    ET.SubElement(world, "body", name="middle", pos="0.45 0 0.1")
+    eye = {"mode": "targetbody", "target": "middle", "pos": "1.2 0 0.55", "fovy": "45"}
+    ET.SubElement(world, "camera", name="agentview", **eye)
+    # 8.5 cm in front of the fingers, tilted 14 degrees back to them, as in vilp_ros.sim.scene.
+    eye = {"pos": "0.085 0 0", "xyaxes": "0 1 0 0.970296 0 0.241922", "fovy": "75"}
+    ET.SubElement(world.find(".//body[@name='robot0_hand']"), "camera", name="eye_in_hand", **eye)
+    with SimulationServer(sim, hostname_candidates=[host]) as server:
+        shape = (1 + sim.model.nq,)
+        state = np.memmap(folder / "state", np.float64, "w+", shape=shape)
+        (folder / "scene.xml").write_text(ET.tostring(sim.scene, encoding="unicode"))
+        try:
+            for tick in itertools.count():
+                server.run_once()
+                if tick % 10 == 0:
+                    state[1:] = sim.data.qpos
+                    state[0] = sim.data.time
+        except KeyboardInterrupt:
+            pass
+PYTHON
