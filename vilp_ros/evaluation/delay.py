@@ -22,21 +22,29 @@ from vilp_ros.evaluation.statistics import wilson
 from vilp_ros.policy.policy import Policy
 from vilp_ros.sim.env import CONTROL_PERIOD_S, SimEnv
 
-CROSSFADE_S, SLOW_S = 0.1, 0.2
+CROSSFADE_S, SLOW_S, FADE_IN_S = 0.1, 0.2, 1.0  # of the controller
 
 
 class _Trace:
-    """Jerk of the hand, m/s^3, in the step that begins at a switch of plans, and in all others."""
+    """Jerk of the hand, m/s^3, at switches from one plan to the next, and elsewhere.
+
+    It is taken from velocities, half a period to each side. Accelerations at the ends of periods
+    say little: within one the resampler may speed up and be done with it. What comes before the
+    first switch, from rest into the first plan, is neither.
+    """
 
     def __init__(self) -> None:
         self.switch: list[float] = []
         self.within: list[float] = []
 
     def add(self, motions: Sequence[Motion], switches: set[int]) -> None:
-        """Count one motion, a state every `PERIOD_S`."""
-        for index, (before, after) in enumerate(zip(motions, motions[1:])):
-            jerk = np.linalg.norm((after.acceleration - before.acceleration)[:3]) / PERIOD_S
-            (self.switch if index in switches else self.within).append(float(jerk))
+        """Count one motion, a state every `PERIOD_S`; `switches` are the last states of a plan."""
+        if not switches:
+            return
+        velocity = np.array([motion.velocity[:3] for motion in motions])
+        jerks = np.linalg.norm(np.diff(velocity, 2, axis=0), axis=1) / PERIOD_S**2
+        for index in range(min(switches), len(motions) - 1):
+            (self.switch if index in switches else self.within).append(float(jerks[index - 1]))
 
 
 def bench_delay(
@@ -92,7 +100,12 @@ def _episode(
 ) -> bool:
     observation, previous = env.reset(seed), None
     timeline = ActionTimeline(
-        "ee_pose", CONTROL_PERIOD_S, policy.spec.horizon, CROSSFADE_S, slow_s=SLOW_S
+        "ee_pose",
+        CONTROL_PERIOD_S,
+        policy.spec.horizon,
+        CROSSFADE_S,
+        slow_s=SLOW_S,
+        fade_in_s=FADE_IN_S,
     )
     horizon = Horizon(limits, "ee_pose")
     flying: list[tuple[float, float, np.ndarray]] = []
@@ -106,12 +119,13 @@ def _episode(
         here = np.append(observation.ee_pose, observation.gripper_width)
         for due in [f for f in flying if f[0] <= now_s + 1e-9]:
             flying.remove(due)
-            if isinstance(timeline.submit(due[1], due[2], now_s), Accepted):
+            if isinstance(timeline.submit(due[1], due[2], now_s, here), Accepted):
                 timeline.sample(now_s)
                 horizon.follow(timeline, now_s, here)
                 origin_s = origin_s if motions else horizon.start_s
                 begun = round((horizon.start_s - origin_s) / PERIOD_S)
-                switches.add(begun + horizon.begun)
+                if motions:  # the first plan follows none
+                    switches.add(begun + horizon.begun)
                 motions = motions[:begun] + horizon.motions
         sample = timeline.sample(now_s)
         command = here
