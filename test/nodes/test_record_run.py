@@ -9,11 +9,15 @@ import time
 from pathlib import Path
 
 import pytest
+from bags import write_bag
 
 from vilp_ros.data.bag import Bag, find_bags
-from vilp_ros.data.convert import Choice, convert_bag
+from vilp_ros.data.bag_reader import Choice
+from vilp_ros.data.convert import convert_bag
 from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.data.recording import Library
 from vilp_ros.evaluation.replay import execute
+from vilp_ros.nodes.record_expert import drop_unfinished
 
 VILP = str(Path(sys.executable).with_name("vilp"))
 
@@ -41,6 +45,20 @@ def test_the_expert_records_converts_and_comes_out_the_same(tmp_path):
     # The same command goes on, and has nothing to do.
     subprocess.run(command, check=True, timeout=900)
     assert find_bags([bags]) == found
+
+
+def test_what_was_cut_off_counts_as_no_demonstration(tmp_path):
+    library = Library(tmp_path)
+    for number, (outcome, seed) in enumerate(
+        [("success", "3"), ("unlabelled", "4"), ("failure", "5"), ("unlabelled", "-1")]
+    ):
+        write_bag(tmp_path / f"episode_{number:04}", labels={"seed": seed}, outcome=outcome)
+    killed = write_bag(tmp_path / "episode_0004")
+    (killed / "metadata.yaml").unlink()
+    drop_unfinished(library)
+    # A bag without a seed was recorded by a person, who may not have wanted to label it.
+    assert [path.name[-1] for path in library.episodes] == ["0", "2", "3"]
+    assert library.next.name == "episode_0005"
 
 
 def test_keys_command_the_recorder(tmp_path, domain):

@@ -9,22 +9,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.topic_endpoint_info import TopicEndpointInfo
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
 from std_srvs.srv import Trigger
 
 from vilp_ros.contract import Contract
@@ -39,10 +28,9 @@ from vilp_ros.nodes.graph import topics
 from vilp_ros.nodes.lifecycle import ManagedNode
 from vilp_ros.nodes.parameters import RECORDER
 from vilp_ros.nodes.process import run
+from vilp_ros.nodes.raw_topics import RawTopics
 from vilp_ros.share import share_dir
 
-DEPTH = 1000
-"""Messages of a topic that the middleware holds while Python is elsewhere: a second at 1 kHz."""
 POLL_S = 0.25
 ANSWER_S = 30.0
 
@@ -62,7 +50,6 @@ class RecorderNode(ManagedNode):
 
     def __init__(self, **options: Any) -> None:
         self._entities: list = []
-        self._subscribed: dict[str, Any] = {}
         super().__init__("recorder", RECORDER, **options)
 
     def _setup(self) -> None:
@@ -81,14 +68,18 @@ class RecorderNode(ManagedNode):
             **self._bundle(),
         }
         self._library = Library(Path(self._settings.record).expanduser())
-        self._wanted = [*wanted, *self._further]
-        self._offers: dict[str, Offer] = {}
-        self._gone: set[str] = set()
         self._queue: queue.SimpleQueue[_Message | Callable[[], None]] = queue.SimpleQueue()
         self._ring: deque[_Message] = deque()
         self._recording: Recording | None = None
         self._last: Path | None = None
         self._failed, self._said, self._rate_mb_s = False, "ready", 0.0
+        self._topics = RawTopics(
+            self,
+            [*wanted, *self._further],
+            message=self._on_message,
+            offered=lambda *offer: self._queue.put(partial(self._announce, *offer)),
+            vanished=lambda topic: self._queue.put(partial(self._vanished, topic)),
+        )
         typestore()  # takes a while, so not when an episode begins
         self._status = self.create_publisher(DiagnosticStatus, "~/status", qos.STATE_OUT)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -132,52 +123,15 @@ class RecorderNode(ManagedNode):
     def _teardown(self) -> None:
         for destroy, entity in self._entities:
             destroy(entity)
-        for subscription in self._subscribed.values():
-            self.destroy_subscription(subscription)
-        self._entities, self._subscribed = [], {}
+        if self._entities:
+            self._topics.destroy()
+        self._entities = []
 
     # In the executor.
 
     def _poll(self) -> None:
-        """Follows the graph: subscribes to what appears, notes what goes."""
-        for topic in self._wanted:
-            publishers = self.get_publishers_info_by_topic(topic)
-            if not publishers:
-                if topic in self._offers and topic not in self._gone:
-                    self._gone.add(topic)
-                    self._queue.put(partial(self._vanished, topic))
-                continue
-            self._gone.discard(topic)
-            offer = _offer(publishers)
-            if offer.kind != self._offers.get(topic, Offer("")).kind:
-                self._subscribe(topic, offer, publishers)
+        self._topics.poll()
         self._publish_status()
-
-    def _subscribe(self, topic: str, offer: Offer, publishers: list[TopicEndpointInfo]) -> None:
-        self._offers[topic] = offer
-        self._queue.put(partial(self._announce, topic, offer))
-        if topic in self._subscribed:
-            # The middleware allows one type a topic for as long as a process lives.
-            why = f"{topic} is {offer.kind} now: restart the recorder to record that"
-            self.get_logger().error(why)
-            return
-        reliable = all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
-        durable = all(
-            p.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in publishers
-        )
-        profile = QoSProfile(
-            depth=DEPTH,
-            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if durable else DurabilityPolicy.VOLATILE,
-        )
-        try:
-            package, _, name = offer.kind.split("/")
-            kind = getattr(import_module(f"{package}.msg"), name)
-        except (ImportError, AttributeError, ValueError) as error:
-            self.get_logger().error(f"{topic} is not recorded: no type {offer.kind} here ({error})")
-            return
-        take = partial(self._on_message, topic)
-        self._subscribed[topic] = self.create_subscription(kind, topic, take, profile, raw=True)
 
     def _on_message(self, topic: str, data: bytes) -> None:
         if self._recording is not None or self._settings.ring_s:
@@ -264,9 +218,8 @@ class RecorderNode(ManagedNode):
         labels = {**self._labels, **noted, "note": str(self.get_parameter("note").value)}
         path, compress = self._library.next, self._settings.compress
         recording = Recording(path, self._contract, labels, self._names, compress)
-        for topic, offer in self._offers.items():
-            if topic not in self._gone:
-                recording.announce(topic, offer)
+        for topic, offer in self._topics.offered.items():
+            recording.announce(topic, offer)
         self._failed, self._last = False, path
         return recording
 
@@ -358,32 +311,6 @@ class RecorderNode(ManagedNode):
         }
         findings = [str(finding) for finding in recording.audit.findings()]
         return Report(WARN if findings else OK, "; ".join(findings) or self._said, values)
-
-
-def _offer(publishers: list[TopicEndpointInfo]) -> Offer:
-    """Of the newest publisher: where types differ, the change is what matters."""
-    digest = str(getattr(publishers[-1], "topic_type_hash", ""))
-    profiles = tuple(_qos(publisher.qos_profile) for publisher in publishers)
-    return Offer(
-        publishers[-1].topic_type, digest if digest.startswith("RIHS01_") else "", profiles
-    )
-
-
-def _qos(profile: QoSProfile) -> Qos:
-    def span(duration: Any) -> QosTime:
-        return QosTime(*divmod(duration.nanoseconds, 1_000_000_000))
-
-    return Qos(
-        history=QosHistory(int(profile.history)),
-        depth=profile.depth,
-        reliability=QosReliability(int(profile.reliability)),
-        durability=QosDurability(int(profile.durability)),
-        deadline=span(profile.deadline),
-        lifespan=span(profile.lifespan),
-        liveliness=QosLiveliness(int(profile.liveliness)),
-        liveliness_lease_duration=span(profile.liveliness_lease_duration),
-        avoid_ros_namespace_conventions=profile.avoid_ros_namespace_conventions,
-    )
 
 
 def main() -> None:
