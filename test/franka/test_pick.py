@@ -32,7 +32,7 @@ PICKS = int(os.environ.get("FRANKY_PICKS", 3))
 PERIOD_S, SPEED = 0.05, 0.12  # m/s on the way
 ABOVE, LIFTED = 0.12, 0.10  # m: of the hand over the cube's place, of the cube itself
 OUT_OF_SIGHT = np.array([-0.05, 0, 0.25])  # of a hand over the cube, for agentview
-GRASP_Z, SEEN_Z = 0.02, 0.03  # m: of the hand; of the middle of what agentview sees of the cube
+GRASP_Z = 0.02  # m: of the hand, and of the middle of the cube
 EYE, MIDDLE = np.array([1.2, 0, 0.55]), np.array([0.45, 0, 0.1])  # as in tools/franky_sim.sh
 
 
@@ -162,13 +162,13 @@ def red(message: Image) -> np.ndarray:
 
 
 def place(message: Image, info: CameraInfo) -> np.ndarray:
-    """(3,) metres where agentview sees the cube, at the height of a grasp."""
+    """(3,) metres where agentview sees the cube, at its middle."""
     (row, column), k = red(message).mean(axis=0) + 0.5, np.reshape(info.k, (3, 3))
     back = (EYE - MIDDLE) / np.linalg.norm(EYE - MIDDLE)
     right = np.cross([0, 0, 1], back) / np.linalg.norm(np.cross([0, 0, 1], back))
     x, y = (column - k[0, 2]) / k[0, 0], (row - k[1, 2]) / k[1, 1]
     ray = x * right - y * np.cross(back, right) - back
-    seen = EYE + ray * (SEEN_Z - EYE[2]) / ray[2]
+    seen = EYE + ray * (GRASP_Z - EYE[2]) / ray[2]
     return np.array([*seen[:2], GRASP_Z])
 
 
