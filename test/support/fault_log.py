@@ -107,7 +107,7 @@ class Fault:
                 for told_s, pose in self._track.told
                 if told_s > self._cured_s and np.linalg.norm(pose[:3] - self._rest) > REST_M
             ]
-            self._row["resume_s"] = began[0] - self._cured_s
+            self._row["resume_s"] = began[0] - self._cured_s if began else None
         self._row["load"] = os.getloadavg()[0]
         if path := os.environ.get("VILP_FAULTS"):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
