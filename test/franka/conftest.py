@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from ros_rig import Probe
+import ros_fixtures
 
 from vilp_ros.nodes.graph import parse, processes
 from vilp_ros.nodes.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[2]
 READY_S = 120.0
+domain, probe = ros_fixtures.domain, ros_fixtures.probe
 
 
 def answers(host: str, port: int) -> bool:
@@ -62,21 +63,6 @@ def franka_server(tmp_path_factory) -> Iterator[Server]:
 def franka_sim(franka_server) -> str:
     """Its address."""
     return franka_server.host
-
-
-@pytest.fixture(scope="module")
-def domain() -> Iterator[int]:
-    before, number = os.environ["ROS_DOMAIN_ID"], 1 + (os.getpid() + 50) % 100
-    os.environ["ROS_DOMAIN_ID"] = str(number)
-    yield number
-    os.environ["ROS_DOMAIN_ID"] = before
-
-
-@pytest.fixture(scope="module")
-def probe(domain) -> Iterator[Probe]:
-    probe = Probe(domain)
-    yield probe
-    probe.close()
 
 
 @pytest.fixture(scope="module")

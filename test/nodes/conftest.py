@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Iterator
-
 import hypothesis
 import pytest
-from ros_rig import Probe
+import ros_fixtures
 
 from vilp_ros.contract import Contract
 from vilp_ros.nodes.files import find_contract
@@ -19,7 +15,7 @@ from vilp_ros.nodes.supervisor import Supervisor
 hypothesis.settings.register_profile("nodes", deadline=None)
 hypothesis.settings.load_profile("nodes")
 
-_DOMAINS = itertools.count(os.getpid())
+domain, probe = ros_fixtures.domain, ros_fixtures.probe
 
 
 @pytest.fixture(scope="session")
@@ -34,22 +30,6 @@ def bundle(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("models") / "untrained"
     save_untrained(folder)
     return str(folder)
-
-
-@pytest.fixture(scope="module")
-def domain() -> Iterator[int]:
-    """A ROS domain that no other test of this run uses, for this process and its children."""
-    before, number = os.environ["ROS_DOMAIN_ID"], 1 + next(_DOMAINS) % 100
-    os.environ["ROS_DOMAIN_ID"] = str(number)
-    yield number
-    os.environ["ROS_DOMAIN_ID"] = before
-
-
-@pytest.fixture(scope="module")
-def probe(domain) -> Iterator[Probe]:
-    probe = Probe(domain)
-    yield probe
-    probe.close()
 
 
 @pytest.fixture(scope="module")

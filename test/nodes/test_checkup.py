@@ -135,6 +135,16 @@ def test_what_the_way_to_the_arm_needs():
     assert checkup.libraries(crisp, driver=False).state == GREEN
 
 
+def test_it_listens_until_each_rate_is_known(contract):
+    heard = {name: Heard([0.0] * 10, [], set()) for name in contract.views}
+    heard |= {name: Heard([0.0] * 2, [], set()) for name in ("ee_pose", "joints", "gripper")}
+    assert checkup.heard_enough(contract, heard)
+    for note in heard.values():
+        last = note.arrivals.pop()
+        assert not checkup.heard_enough(contract, heard)
+        note.arrivals.append(last)
+
+
 def test_rates_clocks_and_rivals_are_judged(contract):
     view = contract.views["agentview"]
     times = [0.1 * k for k in range(10)]

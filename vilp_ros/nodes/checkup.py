@@ -1,7 +1,7 @@
 """What is wrong with a set-up before anything runs: findings, each with its cure.
 
 Nothing here loads a weight or moves an arm. The parts are pure where they can be; `listen` joins
-the graph for a second.
+the graph for a second at most.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from vilp_ros.nodes.files import find_contract, find_model
 
 GREEN, YELLOW, RED = "ok", "warn", "fail"
 LISTEN_S = 1.0
+ENOUGH = 10  # pictures of a camera, for its rate
 CONNECT_S = 0.3
 SEGMENT_BYTES = 512 * 1024  # Fast DDS's default shared memory, less than one large image
 FCI_PORT = 1337
@@ -225,6 +226,12 @@ def _rate(arrivals: list[float]) -> float:
     return (len(arrivals) - 1) / max(arrivals[-1] - arrivals[0], 1e-6)
 
 
+def heard_enough(contract: Contract, heard: Mapping[str, Heard]) -> bool:
+    """Whether every channel has a rate."""
+    least = {name: ENOUGH if name in contract.views else 2 for name in heard}
+    return all(len(note.arrivals) >= least[name] for name, note in heard.items())
+
+
 def listen(contract: Contract, namespace: str) -> list[Finding]:
     """Join the graph for a moment: cameras, state of the arm, clocks, other commanders."""
     import rclpy
@@ -236,7 +243,13 @@ def listen(contract: Contract, namespace: str) -> list[Finding]:
 
     context = rclpy.Context()
     rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node("doctor", context=context, namespace=namespace)
+    node = rclpy.create_node(
+        "doctor",
+        context=context,
+        namespace=namespace,
+        enable_rosout=False,
+        start_parameter_services=False,
+    )
     executor = rclpy.executors.SingleThreadedExecutor(context=context)
     executor.add_node(node)
     heard: dict[str, Heard] = {}
@@ -262,6 +275,9 @@ def listen(contract: Contract, namespace: str) -> list[Finding]:
     try:
         until = time.monotonic() + LISTEN_S
         while (left := until - time.monotonic()) > 0:
+            # Half the time at least, for publishers that nobody has discovered yet.
+            if left < LISTEN_S / 2 and heard_enough(contract, heard):
+                break
             executor.spin_once(timeout_sec=left)
         for view in contract.views.values():
             heard[view.name].publishers = node.count_publishers(view.topic)
