@@ -16,6 +16,10 @@ command the arm. With --write the latencies go into the contract, its comments s
   vilp latency
   vilp latency --contract my_fr3.yaml --write
 
+  vilp latency --contract my_fr3.yaml --bag runs/teleoperated --write
+
+With --bag nothing moves: the figures come from a recording in which the arm did. It tells that of
+the gripper too; the contract has no key for it.
 A lag counts if the signals agree (correlation 0.6 or more): a camera must see the hand move."""
 
 
@@ -26,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--namespace", default="", help="of the running nodes")
     parser.add_argument("--seconds", type=float, metavar="S", default=10.0, help="of motion")
+    parser.add_argument("--bag", type=Path, metavar="PATH", help="use this recording, move nothing")
     parser.add_argument("--write", action="store_true", help="write into the contract")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures to this file")
 
@@ -37,20 +42,25 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from vilp_ros.contract import Contract
+    from vilp_ros.evaluation.latency import latencies
     from vilp_ros.nodes.files import find_contract
     from vilp_ros.nodes.latency_probe import measure, usable, write
 
     path = find_contract(args.contract)
     console = Console()
-    with console.status("the arm moves"):
-        found = measure(Contract.load(path), args.namespace, args.seconds)
+    contract = Contract.load(path)
+    if args.bag is not None:
+        found = latencies(contract, args.bag)
+    else:
+        with console.status("the arm moves"):
+            found = measure(contract, args.namespace, args.seconds)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("key", "latency", "correlation", ""):
         table.add_column(column)
     text = path.read_text(encoding="utf-8")
     for name, lag in found.items():
         good = usable(lag)
-        if good:
+        if good and name != "gripper":
             text = write(text, f"{name}.latency_s", lag.seconds)
         said = "" if good else "not usable: does it see the motion?"
         table.add_row(name, f"{1e3 * lag.seconds:.0f} ms", f"{lag.correlation:.2f}", said)
