@@ -36,7 +36,7 @@ def line(fault: str, rows: list[dict[str, Any]]) -> tuple[str, ...]:
     does, how = last["does"], last["how"]
     if "travel_mm" in last:
         does += f", {worst(rows, 'travel_mm', 0)} mm on"
-    if "resume_s" in last:
+    if any(row.get("resume_s") is not None for row in rows):
         how += f", after {worst(rows, 'resume_s', 1)} s"
     step = f"{worst(rows, 'step_mm', 1)} ({last['of']})"
     return fault, does, worst(rows, "hold_s", 2), step, f"`{last['read']}`", how, str(len(rows))
