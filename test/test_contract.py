@@ -245,7 +245,8 @@ def test_files_that_are_no_contract(tmp_path):
 
 def spec(**changes):
     views = {"agentview": (96, 160), "eye_in_hand": [96, 160]}
-    return {"views": views, "action_kind": "ee_pose", "control_period_s": 0.05} | changes
+    rest = {"depth_range_m": {}, "action_kind": "ee_pose", "control_period_s": 0.05}
+    return {"views": views, **rest, **changes}
 
 
 def test_a_bundle_for_this_robot_passes():
@@ -271,6 +272,11 @@ def test_a_bundle_for_this_robot_passes():
         (
             {"views": {"agentview": [160, 96]}},
             "bundle expects view 'agentview' at 160x96; contract sim_panda provides 96x160"
+            " - change views.agentview or choose another model",
+        ),
+        (
+            {"depth_range_m": {"agentview": (0.4, 1.6)}},
+            "bundle expects view 'agentview' 0.4 to 1.6 m deep; contract sim_panda provides colour"
             " - change views.agentview or choose another model",
         ),
         (

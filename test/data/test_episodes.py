@@ -95,12 +95,26 @@ def test_other_task_and_missing_or_cut_file_are_refused(tmp_path):
     path = write_file(tmp_path / "set.hdf5", count=1)
     with pytest.raises(DatasetError, match="task 'lift', not 'can'"):
         EpisodeWriter(path, task="can")
+    with pytest.raises(DatasetError, match="depth_range_m"):
+        EpisodeWriter(path, task="lift", depth_range_m={"agentview": (0.4, 1.6)})
     with pytest.raises(DatasetError, match="vilp collect"):
         EpisodeFile(tmp_path / "absent.hdf5")
     cut = tmp_path / "cut.hdf5"
     cut.write_bytes(path.read_bytes()[:500])
     with pytest.raises(DatasetError, match="cut off"):
         EpisodeFile(cut)
+
+
+def test_depth_of_different_ranges_is_not_mixed(tmp_path):
+    paths = [tmp_path / f"{far}.hdf5" for far in (1, 2)]
+    for far, path in enumerate(paths, 1):
+        with EpisodeWriter(path, task="lift", depth_range_m={"agentview": (0.4, far)}) as writer:
+            writer.add(make_episode(0))
+    assert EpisodeFile(paths[1]).depth_range_m == {"agentview": (0.4, 2)}
+    sources = [Source(str(path), "expert") for path in paths]
+    with pytest.raises(DatasetError, match=r"depth ranges.*agentview"):
+        load_table(sources, ("agentview",))
+    load_table(sources, ("eye_in_hand",))
 
 
 def test_table_keeps_roles_and_withholds_the_actions_of_action_free(tmp_path):

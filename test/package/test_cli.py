@@ -70,9 +70,7 @@ def test_version():
 def test_unknown_verb_names_the_others():
     result = vilp("evaluate")
     assert result.returncode == 2
-    assert result.stderr == (
-        f"vilp: unknown verb 'evaluate', available: {', '.join(cli.VERBS)}\n"
-    )
+    assert result.stderr == (f"vilp: unknown verb 'evaluate', available: {', '.join(cli.VERBS)}\n")
 
 
 def test_help_starts_within_three_tenths_of_a_second():

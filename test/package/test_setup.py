@@ -67,9 +67,7 @@ def test_a_new_lock_is_installed(checkout):
 def test_arguments_reach_the_demo(checkout):
     command = ["make", "--dry-run", "demo", "EPISODES=7", "MODEL=m", "TASK=t", "SEED_START=9"]
     printed = " ".join(run(checkout, *command).stdout.replace("\\\n", " ").split())
-    assert printed.endswith(
-        ".venv/bin/vilp demo --episodes 7 --model m --task t --seed-start 9"
-    )
+    assert printed.endswith(".venv/bin/vilp demo --episodes 7 --model m --task t --seed-start 9")
 
 
 def test_an_unfit_python_is_named(checkout):

@@ -44,6 +44,7 @@ def test_a_video_policy_trains_on_colour_and_depth_and_plans_with_both(tmp_path)
 
     policy = load_policy(bundle, engine="torch")
     assert tuple(policy.spec.views) == VIEWS
+    assert policy.spec.depth_range_m == {"agentview_depth": (0.4, 1.6)}
     noise, proprio = policy.noise(0), np.linspace(0, 1, 10, dtype=np.float32)
     with SimEnv("lift", views=VIEWS) as env:
         seen = env.reset(3).images

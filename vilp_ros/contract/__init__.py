@@ -288,7 +288,8 @@ class Contract:
         The contract may have more views than the bundle reads.
 
         Args:
-            spec: the bundle's `views` {name: (height, width)}, `action_kind`, `control_period_s`.
+            spec: the bundle's `views` {name: (height, width)}, `depth_range_m` {name: (near, far)}
+                of its depth views, `action_kind`, `control_period_s`.
 
         Raises:
             ContractError: naming what the bundle expects and what the contract provides.
@@ -310,6 +311,14 @@ class Contract:
             provided = f"{self.views[name].height}x{self.views[name].width}"
             if size != provided:
                 refuse(f"view '{name}' at {size}", provided, f"change views.{name}")
+            trained, given = spec["depth_range_m"].get(name), self.views[name].depth_range_m
+            if trained != given:
+                says = "{0[0]:g} to {0[1]:g} m deep".format
+                refuse(
+                    f"view '{name}' {says(trained) if trained else 'in colour'}",
+                    says(given) if given else "colour",
+                    f"change views.{name}",
+                )
         if spec["action_kind"] != self.action.kind:
             refuse(
                 f"action kind '{spec['action_kind']}'",

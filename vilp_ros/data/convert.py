@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from vilp_ros.contract import Contract
 from vilp_ros.data.bag import Bag, BagError
 from vilp_ros.data.bag_reader import BagReader, Choice
 from vilp_ros.data.commands import HUMAN, NOISE, POLICY
@@ -59,16 +61,23 @@ def convert_bag(
                     f"{path} was marked broken ({'; '.join(findings)}): record it again, or take "
                     "it as it is with --broken"
                 )
-            kind = contract.action.kind if contract else "ee_pose"
-            period_s = contract.control_period_s if contract else 0.05
-            with EpisodeWriter(
-                out, task=task, action_kind=kind, control_period_s=period_s
-            ) as writer:
+            form = _form(contract) if contract else {}
+            with EpisodeWriter(out, task=task, **form) as writer:
                 if bag.labels.get("id", path.name) in writer.notes("bag_id"):
                     return Outcome(path, there=True)
                 return convert(bag, writer, choice, tick)
     except VilpError as error:
         return Outcome(path, error=str(error))
+
+
+def _form(contract: Contract) -> dict[str, Any]:
+    """What an `EpisodeWriter` must know of the robot."""
+    views = contract.views.items()
+    return {
+        "action_kind": contract.action.kind,
+        "control_period_s": contract.control_period_s,
+        "depth_range_m": {name: r for name, view in views if (r := view.depth_range_m)},
+    }
 
 
 def convert(

@@ -6,9 +6,11 @@ what robomimic has no place for (role, outcome, seed) are attributes of the epis
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import h5py
 import numpy as np
@@ -179,9 +181,10 @@ class EpisodeWriter:
         task: name of the task; an existing file must hold the same.
         action_kind: `ee_pose` or `joint_position`.
         control_period_s: seconds between two frames.
+        depth_range_m: (near, far) of each depth view, of which its greys are made.
 
     Raises:
-        DatasetError: the file holds another task, action kind or control period.
+        DatasetError: the file holds another task, action kind, control period or depth range.
     """
 
     def __init__(
@@ -191,11 +194,17 @@ class EpisodeWriter:
         task: str,
         action_kind: str = "ee_pose",
         control_period_s: float = 0.05,
+        depth_range_m: Mapping[str, tuple[float, float]] = MappingProxyType({}),
     ) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         self._file = h5py.File(path, "a")
         self._data = self._file.require_group("data")
-        want = {"task": task, "action_kind": action_kind, "control_period_s": control_period_s}
+        want = {
+            "task": task,
+            "action_kind": action_kind,
+            "control_period_s": control_period_s,
+            "depth_range_m": json.dumps(dict(depth_range_m), sort_keys=True),
+        }
         for key, value in want.items():
             found = self._data.attrs.setdefault(key, value)
             if found != value:
@@ -280,8 +289,10 @@ class EpisodeFile:
             self.task = str(data.attrs["task"])
             self.action_kind = str(data.attrs["action_kind"])
             self.control_period_s = float(data.attrs["control_period_s"])
+            ranges = json.loads(data.attrs.get("depth_range_m", "{}"))
         except (OSError, KeyError) as error:
             raise DatasetError(f"{path} is no file of episodes or is cut off ({error})") from error
+        self.depth_range_m = {view: (near, far) for view, (near, far) in ranges.items()}
         names = [name for name in data if "seed" in data[name].attrs]
         self._groups = [data[n] for n in sorted(names, key=lambda n: int(n.split("_")[1]))]
 

@@ -84,11 +84,14 @@ def load_table(sources: Iterable[Source], views: tuple[str, ...]) -> Table:
     """
     episodes, roles = [], []
     tasks: set[tuple[str, str, float]] = set()
+    ranges: dict[str, set[tuple[float, float] | None]] = {view: set() for view in views}
     for path, role, start, number in sources:
         file = EpisodeFile(path)
         tasks.add((file.task, file.action_kind, file.control_period_s))
         if missing := set(views) - set(file.views):
             raise DatasetError(f"{path} has views {list(file.views)}, not {sorted(missing)}")
+        for view in views:
+            ranges[view].add(file.depth_range_m.get(view))
         chosen = _playing(file, role)
         end = len(chosen) if number is None else start + number
         if not start < end <= len(chosen):
@@ -105,6 +108,8 @@ def load_table(sources: Iterable[Source], views: tuple[str, ...]) -> Table:
         raise DatasetError("no episodes: name at least one file under data.expert")
     if len(tasks) > 1:
         raise DatasetError(f"files of different tasks cannot be mixed: {sorted(tasks)}")
+    if mixed := {view: found for view, found in ranges.items() if len(found) > 1}:
+        raise DatasetError(f"files of different depth ranges, in metres, cannot be mixed: {mixed}")
     task, _, period = tasks.pop()
 
     none = np.full((1, 8), np.nan, np.float32)

@@ -28,6 +28,7 @@ class BundleSpec:
         action_kind: `ee_pose`.
         control_period_s: seconds between two actions.
         policy: architecture and run-time settings.
+        depth_range_m: (near, far) of each depth view, of which its greys are made.
         provenance: data, commit, seeds, wall times and metrics of the training.
     """
 
@@ -37,6 +38,7 @@ class BundleSpec:
     action_kind: str
     control_period_s: float
     policy: PolicyConfig
+    depth_range_m: dict[str, tuple[float, float]] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -84,6 +86,7 @@ class BundleSpec:
             "action_kind": self.action_kind,
             "control_period_s": self.control_period_s,
             "policy": OmegaConf.to_container(OmegaConf.structured(self.policy)),
+            "depth_range_m": {view: list(r) for view, r in self.depth_range_m.items()},
             "provenance": self.provenance,
         }
         (folder / "policy.yaml").write_text(yaml.safe_dump(body, sort_keys=False))
@@ -106,7 +109,8 @@ def load_spec(bundle: str | Path) -> BundleSpec:
             OmegaConf.merge(OmegaConf.structured(PolicyConfig), body.pop("policy"))
         )
         views = {view: (int(h), int(w)) for view, (h, w) in body.pop("views").items()}
-        spec = BundleSpec(views=views, policy=policy, **body)  # type: ignore[arg-type]
+        ranges = {v: (float(n), float(f)) for v, (n, f) in body.pop("depth_range_m", {}).items()}
+        spec = BundleSpec(views=views, policy=policy, depth_range_m=ranges, **body)  # type: ignore[arg-type]
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise VilpError(f"{path} is no policy description: {error}") from error
     except OmegaConfBaseException as error:

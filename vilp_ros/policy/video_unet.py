@@ -69,7 +69,7 @@ class AttentionBlock(nn.Module):
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (q, k, v))
-        # Written out: on a CPU the fused kernel's backward pass makes the training step 1.5x slower.
+        # Written out: on a CPU the fused kernel's backward makes a training step 1.5x slower.
         weights = (q @ k.transpose(2, 3) * q.shape[-1] ** -0.5).softmax(dim=-1)
         return (weights.to(v.dtype) @ v).transpose(1, 2).flatten(2)
 

@@ -18,7 +18,7 @@ from vilp_ros.errors import VilpError
 from vilp_ros.sim.demonstrator import Demonstrator, Job
 from vilp_ros.sim.env import SimEnv
 from vilp_ros.sim.experts import MODES
-from vilp_ros.sim.views import COLOUR
+from vilp_ros.sim.views import COLOUR, VIEWS
 
 EVALUATION_SEEDS = 700_000
 ATTEMPTS = 5
@@ -85,8 +85,9 @@ def collect(
     if seed_start + episodes / len(modes) > EVALUATION_SEEDS:
         raise VilpError(f"seeds from {EVALUATION_SEEDS} on are for evaluation: lower --seed-start")
     recorded = discarded = steps = disturbed = 0
+    ranges = {view: range_m for view in views if (range_m := VIEWS[view].depth_range_m)}
     with (
-        EpisodeWriter(path, task=task) as writer,
+        EpisodeWriter(path, task=task, depth_range_m=ranges) as writer,
         ProcessPoolExecutor(workers, get_context("spawn"), _open, (task, views)) as pool,
     ):
         there = writer.views

@@ -228,6 +228,7 @@ def _write_bundle(recipe: Recipe, work: Path, bundle: Path) -> None:
         action_kind="ee_pose",
         control_period_s=table.control_period_s,
         policy=recipe.policy,
+        depth_range_m={v: r for v in views if (r := _first_file(recipe).depth_range_m.get(v))},
         provenance={
             "recipe": OmegaConf.to_container(OmegaConf.structured(recipe)),
             "commit": _commit(),
@@ -245,9 +246,13 @@ def _write_bundle(recipe: Recipe, work: Path, bundle: Path) -> None:
 
 
 def _frame_size(recipe: Recipe, view: str) -> tuple[int, int]:
-    source = recipe.data.sources()[0]
-    height, width = EpisodeFile(source.path).read(source.start, (view,)).images[view].shape[1:3]
+    start = recipe.data.sources()[0].start
+    height, width = _first_file(recipe).read(start, (view,)).images[view].shape[1:3]
     return int(height), int(width)
+
+
+def _first_file(recipe: Recipe) -> EpisodeFile:
+    return EpisodeFile(recipe.data.sources()[0].path)
 
 
 def _commit() -> str:
