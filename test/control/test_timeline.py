@@ -17,7 +17,7 @@ from vilp_ros.geometry import quat_angle, rotvec_to_quat, slerp, yaw_quat
 
 DT = 0.05
 STEPS = 4
-LIFE = STEPS * DT
+LIFE, LENGTH = STEPS * DT, 8 * DT  # of a plan that came at once; of one that came late, at most
 FADE = 0.1
 KINDS = ("ee_pose", "joint_position")
 LIMITS = Limits(
@@ -157,7 +157,7 @@ def test_no_command_from_the_future_and_none_from_a_plan_that_is_over(traffic):
     for _, now, sample in play(timeline, "joint_position", traffic):
         if sample is not None and not sample.exhausted:
             assert sample.source_stamp_s <= now + BACKWARD_TOLERANCE_S
-            assert now < sample.source_stamp_s + LIFE
+            assert now < sample.source_stamp_s + LENGTH
 
 
 @settings(max_examples=100, deadline=None)
@@ -170,7 +170,7 @@ def test_the_newest_stamp_that_arrived_alive_is_in_force(traffic):
         if event.stamp is not None:
             known = [stamp for stamp, _ in arrived]
             answer = timeline.submit(event.stamp, wild_plan("joint_position", event.seed), now)
-            if now < event.stamp + LIFE:
+            if now < event.stamp + LENGTH:
                 newest = max(known, default=-math.inf)
                 assert isinstance(answer, Accepted) == (event.stamp > newest)
                 arrived.append((event.stamp, now))
@@ -182,7 +182,8 @@ def test_the_newest_stamp_that_arrived_alive_is_in_force(traffic):
                 assert sample is None
                 continue
             newest = max(stamp for stamp, _ in arrived)
-            over = now >= newest + LIFE
+            age = min(when for stamp, when in arrived if stamp == newest) - newest
+            over = now >= newest + min(max(LIFE, 2 * age), LENGTH)
             assert sample is None or sample.exhausted == over
             assert sample is not None or over
             if not over:
@@ -365,8 +366,23 @@ def test_refusals_say_why_and_leave_the_plan_in_force(stamp, actions, says):
 
 def test_a_plan_that_is_over_on_arrival_is_refused_as_stale():
     timeline = ActionTimeline("ee_pose", DT, STEPS)
-    assert timeline.submit(5.0, [pose(0.4)] * 8, 5.2).startswith("plan is stale: 0.200 s old")
-    assert timeline.sample(5.2) is None
+    assert timeline.submit(5.0, [pose(0.4)] * 8, 5.4).startswith("plan is stale: 0.400 s old")
+    assert timeline.sample(5.4) is None
+    impatient = ActionTimeline("ee_pose", DT, STEPS, staleness_s=0.3)
+    assert isinstance(impatient.submit(5.01, [pose(0.4)] * 8, 5.3), Accepted)
+    assert "staleness_s is 0.3 s" in impatient.submit(5.02, [pose(0.4)] * 8, 5.33)
+
+
+@pytest.mark.parametrize("age_s", [0.12, 0.16, 0.2])
+def test_late_plans_one_after_the_other_leave_no_hold_between_them(age_s):
+    """A planner that needs `age_s` for each: the next one comes `age_s` after this one came."""
+    timeline = ActionTimeline("ee_pose", DT, STEPS)
+    for k in range(5):
+        stamp = 5.0 + k * age_s
+        assert isinstance(timeline.submit(stamp, ramp(0.4, 0.2), stamp + age_s), Accepted)
+        for now in np.arange(stamp + age_s, stamp + 2 * age_s - 1e-6, 0.01):
+            assert not timeline.sample(now).exhausted
+    assert timeline.sample(stamp + 2 * age_s + 1e-6).exhausted, "and none came any more"
 
 
 def test_clear_forgets_and_takes_only_what_was_observed_after():

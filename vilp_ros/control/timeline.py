@@ -2,7 +2,8 @@
 
 A plan is stamped with the instant of the observation it was made from, and its action k is in force
 at stamp + k * period: the clock says where in a plan the arm is, nothing is ever counted. The
-newest stamp wins; until a newer one comes the old plan goes on, for at most `n_action_steps` of it.
+newest stamp wins; until a newer one comes the old plan goes on, for `n_action_steps` of it. A plan
+that took long to come goes on, if it is long enough, until the next may have taken as long.
 
 Every time comes from the caller, on the clock of the header stamps. When that clock steps
 
@@ -83,11 +84,12 @@ class ActionTimeline:
     Args:
         kind: "ee_pose" or "joint_position".
         period_s: duration of one action.
-        n_action_steps: how many actions of a plan are executed at most.
+        n_action_steps: how many actions of a plan are executed, unless it came late.
         crossfade_s: duration of the fade; 0 switches at once.
         latency_s: from sending a command to the arm acting on it; samples lie that far ahead.
         slow_s: real time in which a plan that nobody renews comes to its stop; 0 stops dead.
         fade_in_s: duration of the first fade.
+        staleness_s: a plan older than this on arrival is refused, however long it is.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class ActionTimeline:
         latency_s: float = 0.0,
         slow_s: float = 0.0,
         fade_in_s: float = 0.0,
+        staleness_s: float = math.inf,
     ) -> None:
         if latency_s >= n_action_steps * period_s:
             lasts_s = n_action_steps * period_s
@@ -108,7 +111,7 @@ class ActionTimeline:
         self._n_action_steps = n_action_steps
         self._crossfade_s = crossfade_s
         self._latency_s = latency_s
-        self._slow_s, self._fade_in_s = slow_s, fade_in_s
+        self._slow_s, self._fade_in_s, self._staleness_s = slow_s, fade_in_s, staleness_s
         self._lock = threading.Lock()
         self._now_s = -math.inf  # the latest time of this epoch
         self._not_before_s = -math.inf
@@ -140,9 +143,10 @@ class ActionTimeline:
                 return f"plan action {index} {what}"
         with self._lock:
             now_s = self._advance(now_s)
-            if refusal := self._refusal(stamp_s, now_s):
+            if refusal := self._refusal(stamp_s, now_s, len(actions)):
                 return refusal
-            self._plan = _Plan(stamp_s, actions, self._clock(len(actions)))
+            clock = self._clock(now_s - stamp_s, len(actions))
+            self._plan = _Plan(stamp_s, actions, clock)
             if self._last is not None:
                 # Against where the new plan would have been at the last sample, not now: a plan
                 # that continues the old one then differs by nothing.
@@ -212,15 +216,16 @@ class ActionTimeline:
         self._now_s = max(self._now_s, now_s)
         return self._now_s
 
-    def _clock(self, rows: int) -> Ladder:
-        end_s, last_s = self._n_action_steps * self._period_s, (rows - 1) * self._period_s
-        return Ladder.ending(end_s, self._slow_s, last_s)
+    def _clock(self, age_s: float, rows: int) -> Ladder:
+        next_s = 2 * age_s + self._latency_s  # where the next plan would take over
+        end_s = min(max(self._n_action_steps * self._period_s, next_s), rows * self._period_s)
+        return Ladder.ending(end_s, self._slow_s, (rows - 1) * self._period_s)
 
     def _end_s(self, stamp_s: float, clock: Ladder) -> float:
         """When the last action to execute has been in force for its period, or time stands."""
         return stamp_s + clock.lasts_s - self._latency_s
 
-    def _refusal(self, stamp_s: float, now_s: float) -> str | None:
+    def _refusal(self, stamp_s: float, now_s: float, rows: int) -> str | None:
         if not math.isfinite(stamp_s):
             return f"plan stamp is {stamp_s}"
         if stamp_s > now_s:
@@ -233,11 +238,10 @@ class ActionTimeline:
             return f"plan is a duplicate of the one in force, stamped {stamp_s:.3f} s"
         if self._plan is not None and stamp_s < self._plan.stamp_s:
             return f"plan is {self._plan.stamp_s - stamp_s:.3f} s older than the one in force"
-        lasts_s = self._n_action_steps * self._period_s - self._latency_s
-        if now_s >= stamp_s + lasts_s:
-            return (
-                f"plan is stale: {now_s - stamp_s:.3f} s old on arrival, and lasts {lasts_s:.3f} s"
-            )
+        age_s, lasts_s = now_s - stamp_s, rows * self._period_s - self._latency_s
+        if age_s >= min(lasts_s, self._staleness_s):
+            limit = f"lasts {lasts_s:.3f} s, staleness_s is {self._staleness_s:g} s"
+            return f"plan is stale: {age_s:.3f} s old on arrival; it {limit}"
         return None
 
     def _at(self, now_s: float) -> Array:

@@ -102,7 +102,7 @@ def _episode(
     timeline = ActionTimeline(
         "ee_pose",
         CONTROL_PERIOD_S,
-        policy.spec.horizon,
+        policy.spec.n_action_steps,
         CROSSFADE_S,
         slow_s=SLOW_S,
         fade_in_s=FADE_IN_S,

@@ -89,6 +89,7 @@ class ControllerNode(ManagedNode):
             contract.action.latency_s,
             self._settings.slow_s,
             self._settings.fade_in_s,
+            contract.staleness_s,
         )
         smooth = contract.limits.dynamic(self._kind)
         whole = contract.action.transport == "joint_trajectory"
