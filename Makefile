@@ -17,8 +17,7 @@ help: ## list the targets
 setup: .venv/ready ## create .venv (PYTHON=python3.12, TORCH_INDEX_URL=...)
 
 demo: .venv/ready ## watch the arm lift the cube (EPISODES=5 MODEL=ldp_lift TASK=... SEED_START=...)
-	$(VILP) demo --episodes $(EPISODES) $(if $(MODEL),--model $(MODEL)) $(if $(TASK),--task $(TASK)) \
-		$(if $(SEED_START),--seed-start $(SEED_START))
+	$(VILP) demo --episodes $(EPISODES)$(if $(MODEL), --model $(MODEL))$(if $(TASK), --task $(TASK))$(if $(SEED_START), --seed-start $(SEED_START))
 
 test: lint ## check style, types, import rules and run the tests
 	.venv/bin/python -m pytest -m "not slow" $(PYTEST_ARGS)

@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     from vilp_ros.sim import TASKS
 
     if args.expert and args.task not in TASKS:
-        raise VilpError(f"--expert needs --task, one of {', '.join(TASKS)}")
+        found = f"found {args.task!r}, " if args.task else ""
+        raise VilpError(f"--expert needs --task: {found}choose from {', '.join(TASKS)}")
     if args.expert and args.role not in ("expert", "suboptimal"):
         raise VilpError(f"--expert shows expert or suboptimal, not {args.role}")
     return run_record(

@@ -42,5 +42,6 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(line)
         sys.stdout.flush()
 
+    write("starting; Ctrl-C ends it, `vilp view` shows it\n")
     with Supervisor(started, respawn=respawns(given), write=write) as supervisor:
         return supervisor.wait(stop)

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 HELP = "watch a live graph, or a run of the demo, in the viewer of rerun"
-DESCRIPTION = """\\
+DESCRIPTION = """\
 Shows the cameras, the imagined strip, the imagination gap, the age of commands, the joints and the
 planned path in the viewer of rerun, in a browser on this machine (127.0.0.1 only). Without a folder
 it listens to the nodes that run in this ROS domain; with one it shows the episodes recorded there.

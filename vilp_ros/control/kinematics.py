@@ -66,7 +66,7 @@ class Kinematics:
             import frankik
         except ImportError:
             raise VilpError(
-                "inverse kinematics needs frankik: pip install 'vilp_ros[franka]'"
+                "inverse kinematics needs frankik: pip install '.[franka]' in the checkout"
             ) from None
         self._frankik: Any = frankik
         self._arm = arm

@@ -244,6 +244,8 @@ def find_bags(paths: Iterable[str | Path]) -> list[Path]:
     for path in map(Path, paths):
         below = sorted(p for p in path.glob("*/") if not p.name.startswith("."))
         bags = [path] if _is_bag(path) else [p for p in below if _is_bag(p)]
+        if not path.exists():
+            raise BagError(f"{path} does not exist")
         if not bags:
             raise BagError(f"{path} holds no bag: a bag is a folder with metadata.yaml and .mcap")
         found += bags

@@ -282,7 +282,10 @@ class EpisodeFile:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_file():
-            raise DatasetError(f"{path} does not exist: make it with `vilp collect --out {path}`")
+            raise DatasetError(
+                f"{path} does not exist: record it with `vilp collect --task TASK --episodes N "
+                f"--out {path}`, or convert bags to it with `vilp convert BAGS --out {path}`"
+            )
         try:
             self._file = h5py.File(self.path, "r")
             data = self._file["data"]

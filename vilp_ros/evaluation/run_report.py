@@ -112,7 +112,8 @@ def figures(logs: Sequence[EpisodeLog]) -> dict[str, Any]:
     return {
         "plan_rate_hz": plans / duration if duration else 0.0,
         "strip_rate_hz": strips / duration if duration else 0.0,
-        "imagination_gap": {name: float(np.mean(found)) for name, found in gaps.items()},
+        # The median: while the first plan fades in, nothing that was imagined can come true.
+        "imagination_gap": {name: float(np.median(found)) for name, found in gaps.items()},
         "plan_age_ms": percentiles((a for log in logs for a in log.ages()["plan"]), 1e3),
         "command_age_ms": percentiles((a for log in logs for a in log.ages()["command"]), 1e3),
         "replans": plans,
@@ -186,7 +187,7 @@ def table(report: dict[str, Any]) -> Table:
         ("command age p50 / p99", _pair(report["command_age_ms"])),
         ("replans", str(report["replans"])),
         ("simulator real-time factor", "unknown" if factor is None else f"{factor:.2f}"),
-        ("imagination gap", _gap(report["imagination_gap"])),
+        ("imagination gap, median", _gap(report["imagination_gap"])),
         ("watchdog holds", str(report["holds"])),
         ("largest command step", step),
     ):
@@ -275,9 +276,10 @@ def _notes(log: EpisodeLog, now: float) -> str:
     return "    ".join(parts)
 
 
-def _gap(means: dict[str, float]) -> str:
-    latent = {name.removesuffix(".latent"): x for name, x in means.items() if "latent" in name}
-    return ", ".join(f"{view} {mean:.2f}" for view, mean in latent.items()) or "none"
+def _gap(medians: dict[str, float]) -> str:
+    latent = {name.removesuffix(".latent"): x for name, x in medians.items() if "latent" in name}
+    each = ", ".join(f"{view} {median:.2f}" for view, median in latent.items())
+    return f"{each} (1: no change expected)" if each else "none"
 
 
 def _ms(value: float | None) -> str:

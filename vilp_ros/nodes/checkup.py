@@ -137,9 +137,9 @@ def libraries(contract: Contract, driver: bool) -> Finding:
     """What the contract's way to the arm needs installed."""
     wanted = {}
     if contract.action.sends != contract.action.kind or driver:
-        wanted["frankik"] = "pip install 'vilp_ros[franka]'"
+        wanted["frankik"] = "pip install '.[franka]'"
     if driver:
-        wanted["franky"] = "pip install 'vilp_ros[franka]'"
+        wanted["franky"] = "pip install '.[franka]'"
     if contract.action.gripper == "franka_actions":
         wanted["franka_msgs"] = "source franka_ros2, or action.gripper: topic in the contract"
     for name, cure in wanted.items():
@@ -184,6 +184,11 @@ class Heard:
     publishers: int = 0
 
 
+START_CAMERA = (
+    "start the camera's driver (simulated: `vilp up`), or correct views.*.topic; same domain?"
+)
+
+
 def judge_view(view: View, heard: Heard) -> Finding:
     """Rate, size and age of a camera against the contract."""
     name = f"camera {view.name}"
@@ -194,7 +199,7 @@ def judge_view(view: View, heard: Heard) -> Finding:
                 "its QoS: reliability in the contract must not ask for more than the driver gives"
             )
             return Finding(name, RED, f"{why}, though {heard.publishers} publish", cure)
-        return Finding(name, RED, why, "start the driver, or correct views.*.topic; same domain?")
+        return Finding(name, RED, why, START_CAMERA)
     wanted = f"{view.height}x{view.width} {view.encoding}"
     if heard.shapes != {wanted}:
         found = f"{', '.join(sorted(heard.shapes))}; the contract says {wanted}"
@@ -299,11 +304,14 @@ def judge_graph(contract: Contract, heard: Mapping[str, Heard], commanders: int)
             rate_hz = _rate(heard[name].arrivals)
             findings.append(Finding(f"arm {name}", GREEN, f"{rate_hz:.0f} Hz"))
         else:
-            cure = "start the arm's driver, or correct proprio.* in the contract"
+            cure = "start the arm (simulated: `vilp up`), or correct proprio.* in the contract"
             findings.append(Finding(f"arm {name}", RED, "nothing received", cure))
     clocks = [judge_clock(name, note, contract.staleness_s) for name, note in heard.items()]
     wrong = [clock for clock in clocks if clock is not None]
-    findings += wrong or [Finding("clock", GREEN, "stamps are recent")]
+    if any(note.ages for note in heard.values()):
+        findings += wrong or [Finding("clock", GREEN, "stamps are recent")]
+    else:
+        findings.append(Finding("clock", YELLOW, "no stamps to judge", "see above"))
     if commanders > 1:
         cure = "end all but one; crisp_controllers listen to nobody otherwise"
         findings.append(Finding("commanders", RED, f"{commanders} publish commands", cure))

@@ -19,6 +19,8 @@ OK, WARN, ERROR, STALE = (
 
 PERIOD_S = 1.0
 LOG_PERIOD_S = 1.0
+START_S = 20.0
+"""Until a node was well for the first time, and so long at most, what it waits for is no error."""
 
 
 @dataclass
@@ -47,7 +49,8 @@ class Report:
 class Diagnostics:
     """Asks `report` ten times a second, publishes once a second and whenever the level changes.
 
-    A change of level is logged too, for whoever watches a terminal. Runs on a steady clock, so that
+    A change of level is logged too, for whoever watches a terminal; while a node starts, what it
+    waits for is information. Runs on a steady clock, so that
     it speaks even when nothing publishes /clock.
 
     Args:
@@ -62,6 +65,7 @@ class Diagnostics:
         self._name = node.get_fully_qualified_name().lstrip("/")
         self._last_level: bytes | None = None
         self._last_s = 0.0
+        self._starting_until_s = time.monotonic() + START_S
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(0.1, self._poll, clock=steady)
 
@@ -77,7 +81,10 @@ class Diagnostics:
 
     def _log(self, report: Report) -> None:
         logger = self._node.get_logger()
-        if report.level == OK:  # rclpy ties a line of code to one severity
+        if report.level == OK:
+            self._starting_until_s = 0.0
+        # rclpy ties a line of code to one severity
+        if report.level == OK or time.monotonic() < self._starting_until_s:
             logger.info(report.message, throttle_duration_sec=LOG_PERIOD_S)
         elif report.level == WARN:
             logger.warning(report.message, throttle_duration_sec=LOG_PERIOD_S)

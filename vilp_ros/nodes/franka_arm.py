@@ -62,7 +62,7 @@ class FrankaArm:
             import franky
         except ImportError as error:
             raise VilpError(
-                f"franka_driver needs franky ({error}): pip install 'vilp_ros[franka]'"
+                f"franka_driver needs franky ({error}): pip install '.[franka]' in the checkout"
             ) from None
         self._franky: Any = franky
         self._failure: list[str] = []

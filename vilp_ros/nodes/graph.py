@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from vilp_ros.contract import Contract
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes.files import find, find_contract, find_model
+from vilp_ros.sim import TASKS
 
 BOOL = ("true", "false")
 RESPAWN_DELAY_S = 1.0
@@ -58,7 +59,7 @@ ARGUMENTS = (
     Argument("driver", False, "Start franka_driver, for a contract such as fr3_direct"),
     Argument("robot_ip", "172.16.0.2", "Address of the arm's control box, for franka_driver"),
     Argument("realtime", True, "Let franka_driver refuse a kernel that is not real-time"),
-    Argument("task", "", "Task to simulate: lift, lift_wide, can, square; empty: the model's own"),
+    Argument("task", "", "Task to simulate; empty: the model's own", ("", *TASKS)),
     Argument("seed", 700_000, "Seed of the simulated scene"),
     Argument("execute", True, "Send commands; false: shadow mode, everything runs but the arm"),
     Argument("enabled", True, "Execute plans from the start; false: wait for controller/enable"),
@@ -181,10 +182,12 @@ def processes(given: Mapping[str, str]) -> list[Process]:
         given: Text by argument name; the rest take their defaults.
 
     Raises:
-        VilpError: A value is of the wrong kind or names a file that does not exist.
+        VilpError: A value is of the wrong kind, names a file that does not exist, or the contract
+            is none.
     """
     values = _values(given)
     values["contract"] = str(find_contract(str(values["contract"])))
+    Contract.load(str(values["contract"]))
     values["model"] = str(find_model(str(values["model"]))) if values["model"] else ""
     values["params_file"] = str(find(str(values["params_file"]), "config/nodes", ".yaml"))
     values["rviz_config"] = str(find(str(values["rviz_config"]), "rviz", ".rviz"))

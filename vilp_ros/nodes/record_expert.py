@@ -56,7 +56,7 @@ def conduct(settings: Settings, remote: Remote, console: Console, line: Status) 
         if success == (settings.role == "suboptimal") or broken:
             remote.demand("recorder/discard")
             discarded += 1
-            message += "; discarded"
+            message += "; the expert failed: discarded"
         else:
             kept.append({"seed": seed, "mode": modes[mode], "message": message})
         say(console, not broken, message)

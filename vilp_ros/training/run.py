@@ -51,6 +51,8 @@ def train(recipe: Recipe, work: Path, bundle: Path, jobs: int = 1) -> None:
     Raises:
         VilpError: `work` belongs to another recipe, or the episodes do not fit.
     """
+    for source in recipe.data.sources():
+        EpisodeFile(source.path).close()  # said once, before anything is started
     work.mkdir(parents=True, exist_ok=True)
     _claim(recipe, work)
     _parallel([(_train_view, (recipe, work, view)) for view in recipe.views], jobs)
