@@ -91,6 +91,43 @@ def test_half_written_episode_is_dropped(tmp_path):
     assert [e.seed for e in EpisodeFile(path)] == [0, 5]
 
 
+def test_a_kill_at_any_moment_loses_only_the_episode_that_was_being_written(tmp_path):
+    path = tmp_path / "set.hdf5"
+    code = (
+        "import sys\n"
+        "import numpy as np\n"
+        "from dataclasses import replace\n"
+        "from synthetic import make_episode\n"
+        "from vilp_ros.data.episodes import EpisodeWriter\n"
+        "writer = EpisodeWriter(sys.argv[1], task='lift')\n"
+        "episode, rng = make_episode(7), np.random.default_rng()\n"
+        "while True:\n"
+        "    stream = writer.stream()\n"
+        "    for _ in range(len(episode) + 1):\n"
+        "        print('frame', flush=True)\n"
+        "        stream.append({v: rng.integers(0, 255, (48, 64, 3), np.uint8) for v in 'ab'})\n"
+        "    stream.finish(replace(episode, images={}))\n"
+        "    print('whole', flush=True)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    rng, whole = np.random.default_rng(0), 0
+    for lines in (1, *rng.integers(1, 80, 7)):
+        command = [sys.executable, "-c", code, str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as writer:
+            said = [writer.stdout.readline() for _ in range(lines)]
+            writer.kill()
+            said += writer.stdout.read().splitlines(keepends=True)
+        whole += said.count(b"whole\n")
+        file = EpisodeFile(path)
+        assert len(file) in (whole, whole + 1)  # it may have been killed before it said so
+        whole = len(file)
+        assert all(episode.images["a"].shape == (21, 48, 64, 3) for episode in file)
+        file.close()
+    with EpisodeWriter(path, task="lift") as again:
+        again.add(make_episode(8))
+    assert len(EpisodeFile(path)) == whole + 1
+
+
 def test_other_task_and_missing_or_cut_file_are_refused(tmp_path):
     path = write_file(tmp_path / "set.hdf5", count=1)
     with pytest.raises(DatasetError, match="task 'lift', not 'can'"):

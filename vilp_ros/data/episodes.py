@@ -108,6 +108,18 @@ def _views(group: h5py.Group | None) -> tuple[str, ...]:
     return tuple(sorted(k.removesuffix("_image") for k in keys if k.endswith("_image")))
 
 
+def _write_index_only_when_flushed(file: h5py.File) -> None:
+    """Keeps what HDF5 finds its data by in memory between flushes.
+
+    It would be written piece by piece as memory fills; a process killed between two pieces would
+    leave a file that nobody can open, with every episode that was in it.
+    """
+    cache = file.id.get_mdc_config()
+    cache.evictions_enabled = False
+    cache.incr_mode = cache.decr_mode = cache.flash_incr_mode = 0
+    file.id.set_mdc_config(cache)
+
+
 class EpisodeStream:
     """Takes frames one by one, holds at most one chunk of them.
 
@@ -116,7 +128,7 @@ class EpisodeStream:
 
     def __init__(self, group: h5py.Group) -> None:
         self._group = group
-        self._obs = group.create_group("obs")
+        self._obs = group["obs"]
         self._pending: dict[str, list[np.ndarray]] = {}
 
     def append(self, images: Mapping[str, np.ndarray]) -> None:
@@ -197,7 +209,13 @@ class EpisodeWriter:
         depth_range_m: Mapping[str, tuple[float, float]] = MappingProxyType({}),
     ) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._file = h5py.File(path, "a")
+        try:
+            self._file = h5py.File(path, "a")
+        except OSError as error:
+            raise DatasetError(
+                f"{path} is no HDF5 file or damaged ({error}): remove it, or choose another --out"
+            ) from error
+        _write_index_only_when_flushed(self._file)
         self._data = self._file.require_group("data")
         want = {
             "task": task,
@@ -215,6 +233,7 @@ class EpisodeWriter:
         for name in list(self._data):
             if "seed" not in self._data[name].attrs:  # cut off while it was written
                 del self._data[name]
+        self._file.flush()
 
     @property
     def seeds(self) -> list[tuple[int, str]]:
@@ -244,7 +263,10 @@ class EpisodeWriter:
 
     def stream(self) -> EpisodeStream:
         """An episode too long to be held in memory: written as it comes."""
-        return EpisodeStream(self._new_group())
+        group = self._new_group()
+        group.create_group("obs")
+        self._file.flush()  # from here on only what belongs to this episode changes
+        return EpisodeStream(group)
 
     def notes(self, key: str) -> set[str]:
         """What `info[key]` says in the episodes already there."""
