@@ -9,6 +9,7 @@ import pytest
 from rcl_interfaces.srv import GetParameters
 from ros_rig import Probe
 
+from vilp_ros.errors import VilpError
 from vilp_ros.nodes.supervisor import Supervisor
 
 NOISE = ("Traceback", "terminate called", "Aborted", "Exception", "Error", "FATAL")
@@ -58,7 +59,6 @@ def test_ctrl_c_ends_nodes_that_are_still_loading(start, probe):
         ("planner", ("eye_in_hand", "wrist"), "bundle expects views"),
         ("controller", ("control_period_s: 0.05", "control_period_s: 0.1"), "control_period_s"),
         ("sim", ("control_period_s: 0.05", "control_period_s: 0.1"), "the simulator runs at 0.05"),
-        ("observation", ("robot: sim_panda", "robot: [1]"), "ContractError: "),
     ],
 )
 def test_a_node_that_cannot_begin_says_why_and_ends_with_2(
@@ -75,11 +75,17 @@ def test_a_node_that_cannot_begin_says_why_and_ends_with_2(
     assert not any("Traceback" in line for line in lines)
 
 
-def test_an_unknown_task_ends_the_simulator_and_names_the_tasks(start):
-    supervisor, lines = start("task:=juggle", only=("sim",))
-    with supervisor:
-        assert ends_with(supervisor, "sim") == 2
-    assert any("unknown task 'juggle': choose from lift" in line for line in lines), lines
+def test_what_is_wrong_is_said_before_anything_starts(start, tmp_path):
+    from vilp_ros.nodes.files import find_contract
+
+    with pytest.raises(VilpError, match="task:=juggle: choose from lift, lift_wide, can, square"):
+        start("task:=juggle")
+    edited = tmp_path / "edited.yaml"
+    edited.write_text(
+        find_contract("sim_panda").read_text().replace("robot: sim_panda", "robot: 1")
+    )
+    with pytest.raises(VilpError, match="robot: found 1, allowed: a name"):
+        start(f"contract:={edited}")
 
 
 @pytest.mark.parametrize("namespace", ["", "left/arm"])

@@ -241,11 +241,6 @@ class EpisodeWriter:
         groups = (self._data[name] for name in self._data)
         return [(int(g.attrs["seed"]), str(g.attrs.get("info.mode", ""))) for g in groups]
 
-    @property
-    def views(self) -> tuple[str, ...]:
-        """Names of the views of the episodes already there, in alphabetical order."""
-        return _views(next(iter(self._data.values()), None))
-
     def add(self, episode: Episode) -> None:
         """Writes one episode.
 

@@ -42,7 +42,8 @@ class Argument:
         boolean = isinstance(self.default, bool)
         choices, text = (BOOL, text.lower()) if boolean else (self.choices, text)
         if choices and text not in choices:
-            raise VilpError(f"{self.name}:={text}: choose from {', '.join(choices)}")
+            named = ", ".join(filter(None, choices))
+            raise VilpError(f"{self.name}:={text}: choose from {named}")
         if boolean:
             return text == "true"
         try:

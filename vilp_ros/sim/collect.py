@@ -13,7 +13,7 @@ from threading import Thread
 import numpy as np
 from tqdm import tqdm
 
-from vilp_ros.data.episodes import Episode, EpisodeWriter
+from vilp_ros.data.episodes import Episode, EpisodeFile, EpisodeWriter
 from vilp_ros.errors import VilpError
 from vilp_ros.sim.demonstrator import Demonstrator, Job
 from vilp_ros.sim.env import SimEnv
@@ -86,16 +86,19 @@ def collect(
         raise VilpError(f"seeds from {EVALUATION_SEEDS} on are for evaluation: lower --seed-start")
     recorded = discarded = steps = disturbed = 0
     ranges = {view: range_m for view in views if (range_m := VIEWS[view].depth_range_m)}
-    with (
-        EpisodeWriter(path, task=task, depth_range_m=ranges) as writer,
-        ProcessPoolExecutor(workers, get_context("spawn"), _open, (task, views)) as pool,
-    ):
-        there = writer.views
+    if Path(path).is_file():
+        file = EpisodeFile(path)
+        there = file.views
+        file.close()
         if there and set(there) != set(views):
             raise VilpError(
                 f"{path} has views {', '.join(there)}, not {', '.join(sorted(views))}: choose "
                 "another --out"
             )
+    with (
+        EpisodeWriter(path, task=task, depth_range_m=ranges) as writer,
+        ProcessPoolExecutor(workers, get_context("spawn"), _open, (task, views)) as pool,
+    ):
         done = set(writer.seeds)
         found = len(done)
         jobs = (job for job in _jobs(modes, seed_start, role, noise) if _key(job) not in done)
