@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import pytest
 import ros_fixtures
+from arm_driver import franka_driver
 
-from vilp_ros.nodes.graph import parse, processes
 from vilp_ros.nodes.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[2]
@@ -67,11 +67,5 @@ def franka_sim(franka_server) -> str:
 
 @pytest.fixture(scope="module")
 def driver(franka_sim, domain, probe, tmp_path_factory) -> Iterator[Supervisor]:
-    model = tmp_path_factory.mktemp("bundle")
-    words = ["sim:=false", "driver:=true", "realtime:=false", "contract:=fr3_direct"]
-    given = parse([*words, f"robot_ip:={franka_sim}", f"model:={model}"])
-    table = [p for p in processes(given) if p.name == "franka_driver"]
-    lines: list[str] = []
-    with Supervisor(table, write=lines.append) as supervisor:
-        probe.spin_until(lambda: probe.says("franka_driver", "ready"), f"the driver: {lines}")
+    with franka_driver(franka_sim, tmp_path_factory.mktemp("bundle"), probe) as supervisor:
         yield supervisor

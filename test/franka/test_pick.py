@@ -15,16 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from arm_driver import franka_driver
 from robots import FR3, HOME_JOINTS, HOME_POSE
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from vilp_ros.control.kinematics import Kinematics
 from vilp_ros.nodes import qos
-from vilp_ros.nodes.graph import parse, processes
 from vilp_ros.nodes.images import to_array
 from vilp_ros.nodes.messages import to_stamp
-from vilp_ros.nodes.supervisor import Supervisor
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -82,14 +81,8 @@ def world(tmp_path_factory, probe):
 
 @pytest.fixture(scope="module")
 def driver(world, probe):
-    words = ["sim:=false", "driver:=true", "realtime:=false", "contract:=fr3_direct"]
-    given = parse([*words, f"robot_ip:={world.host}", f"model:={world.folder}"])
-    table = [p for p in processes(given) if p.name == "franka_driver"]
-    lines: list[str] = []
-    with Supervisor(table, write=lines.append) as supervisor:
-        probe.spin_until(lambda: probe.says("franka_driver", "ready"), f"the driver: {lines}")
+    with franka_driver(world.host, world.folder, probe) as supervisor:
         yield supervisor
-    print(*lines[-20:], sep="")
 
 
 class Picker:
