@@ -170,7 +170,7 @@ def test_the_newest_stamp_that_arrived_alive_is_in_force(traffic):
         if event.stamp is not None:
             known = [stamp for stamp, _ in arrived]
             answer = timeline.submit(event.stamp, wild_plan("joint_position", event.seed), now)
-            if now < event.stamp + LENGTH:
+            if now - event.stamp < LENGTH:
                 newest = max(known, default=-math.inf)
                 assert isinstance(answer, Accepted) == (event.stamp > newest)
                 arrived.append((event.stamp, now))

@@ -35,6 +35,13 @@ def test_ctrl_c_ends_every_node_with_zero_and_in_silence(start, probe, impatient
             while impatient and supervisor._children[name].poll() is None:
                 supervisor.signal(name, signal.SIGINT)
         assert {name: ends_with(supervisor, name) for name in NODES} == dict.fromkeys(NODES, 0)
+
+    def left() -> set[str]:
+        topics = {name for name, _ in probe.node.get_topic_names_and_types()}
+        return {t for t in topics for name in NODES if t.startswith(f"/{name}/")}
+
+    # A participant that dies without a word is believed alive for 20 s.
+    probe.spin_until(lambda: not left(), "their topics to go with them", timeout_s=10)
     assert not [line for line in lines if any(word in line for word in NOISE)], lines
 
 

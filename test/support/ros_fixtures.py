@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -13,15 +14,19 @@ import pytest
 from ros_rig import Probe
 
 DOMAINS = range(1, 102)  # above, Fast DDS's ports meet those that Linux hands out
+_turns = itertools.count(os.getpid())
 
 
 @contextmanager
 def own_domain() -> Iterator[int]:
-    """Lends a domain while a lock on its file is held; a run that dies gives it back."""
+    """Lends a domain while a lock on its file is held; a run that dies gives it back.
+
+    Each time another: a process that was killed is believed alive for 20 s in its own.
+    """
     folder = Path(tempfile.gettempdir()) / f"vilp_ros_domains_{os.getuid()}"
     folder.mkdir(exist_ok=True)
-    for offset in range(len(DOMAINS)):
-        number = DOMAINS[(os.getpid() + offset) % len(DOMAINS)]
+    for turn in itertools.islice(_turns, len(DOMAINS)):
+        number = DOMAINS[turn % len(DOMAINS)]
         with (folder / str(number)).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

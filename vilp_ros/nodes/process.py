@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import gc
 import os
 import signal
 import sys
@@ -93,6 +94,11 @@ def run(factory: Callable[[], Node]) -> NoReturn:
             node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()
+        # A lifecycle node's transition_event goes with the node's last reference, the participant
+        # with its context; left to die with the process, others see both for 20 s more.
+        node = None
+        gc.collect()
+        rclpy.get_default_context().destroy()
     # Not through the interpreter's own exit: torch spends seconds there on a busy machine, which
     # launch takes for a hang, and a thread deep in a library aborts.
     sys.stdout.flush()
