@@ -9,8 +9,8 @@ from synthetic import SIZE, write_file
 
 from vilp_ros.cli.main import main
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.agents import OracleRecipe, PolicyRecipe, ScriptRecipe
-from vilp_ros.evaluation.controls import choose, make_row, name_bundles
+from vilp_ros.evaluation.closed_loop.agents import OracleRecipe, PolicyRecipe, ScriptRecipe
+from vilp_ros.evaluation.closed_loop.controls import choose, make_row, name_bundles
 from vilp_ros.policy.bundle import save_untrained
 from vilp_ros.policy.spec import load_spec
 from vilp_ros.sim import scene

@@ -5,7 +5,7 @@ import pytest
 
 from vilp_ros.control.horizon import PERIOD_S
 from vilp_ros.control.resampler import Motion
-from vilp_ros.evaluation.delay import _Trace
+from vilp_ros.evaluation.closed_loop.delay import _Trace
 
 
 def motions(speeds):

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vilp_ros.evaluation.figures import (
+from vilp_ros.evaluation.demo.figures import (
     IMAGINED,
     INK,
     MARGIN,

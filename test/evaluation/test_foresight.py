@@ -9,8 +9,8 @@ import pytest
 
 from vilp_ros.cli.main import main
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.foresight import foretell
-from vilp_ros.evaluation.rollout import EpisodeResult
+from vilp_ros.evaluation.closed_loop.rollout import EpisodeResult
+from vilp_ros.evaluation.imagination.foresight import foretell
 from vilp_ros.policy.bundle import save_untrained
 
 VIEWS = ("agentview", "eye_in_hand")

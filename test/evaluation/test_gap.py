@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vilp_ros.evaluation.gap import LATENT_FLOOR, GapTracker, Imagination
+from vilp_ros.evaluation.imagination.gap import LATENT_FLOOR, GapTracker, Imagination
 
 PERIOD = 0.05
 ROWS = 6

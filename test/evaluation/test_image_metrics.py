@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from vilp_ros.evaluation.image_metrics import Likeness, moving_mask, object_mask, psnr, ssim_map
+from vilp_ros.evaluation.imagination.image_metrics import (
+    Likeness,
+    moving_mask,
+    object_mask,
+    psnr,
+    ssim_map,
+)
 
 
 def picture(seed, size=(32, 48)):

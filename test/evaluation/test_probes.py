@@ -10,11 +10,11 @@ import pytest
 
 from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.agents import OracleAgent, recorded_plan, recorded_seeds
-from vilp_ros.evaluation.image_metrics import object_box
-from vilp_ros.evaluation.probes import idm_error, reconstruction
+from vilp_ros.evaluation.closed_loop.agents import OracleAgent, recorded_plan, recorded_seeds
+from vilp_ros.evaluation.closed_loop.rollout import run_episode
+from vilp_ros.evaluation.imagination.image_metrics import object_box
+from vilp_ros.evaluation.imagination.probes import idm_error, reconstruction
 from vilp_ros.evaluation.recordings import VALIDATION_SEEDS, record_held_out
-from vilp_ros.evaluation.rollout import run_episode
 from vilp_ros.geometry import quat_multiply, yaw_quat
 from vilp_ros.sim.env import SimEnv
 

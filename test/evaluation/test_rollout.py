@@ -7,8 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from vilp_ros.evaluation.agents import OracleRecipe, PolicyAgent, PolicyRecipe, ScriptRecipe
-from vilp_ros.evaluation.rollout import EpisodeResult, rollout, run_episode, summarise
+from vilp_ros.evaluation.closed_loop.agents import (
+    OracleRecipe,
+    PolicyAgent,
+    PolicyRecipe,
+    ScriptRecipe,
+)
+from vilp_ros.evaluation.closed_loop.rollout import EpisodeResult, rollout, run_episode, summarise
 from vilp_ros.policy.bundle import save_untrained
 from vilp_ros.sim.env import Observation
 
@@ -48,7 +53,7 @@ class _Trace:
 
 
 def test_an_episode_depends_on_its_seed_alone(untrained):
-    from vilp_ros.evaluation.rollout import make_env
+    from vilp_ros.evaluation.closed_loop.rollout import make_env
 
     recipe = PolicyRecipe(untrained)
     traces = []

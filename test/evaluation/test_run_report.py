@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.run_file import load_episode, save_episode
-from vilp_ros.evaluation.run_report import (
+from vilp_ros.evaluation.demo.run_file import load_episode, save_episode
+from vilp_ros.evaluation.demo.run_report import (
     EpisodeLog,
     episode_line,
     figures,

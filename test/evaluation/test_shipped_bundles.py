@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from vilp_ros.evaluation.agents import PolicyRecipe
-from vilp_ros.evaluation.rollout import rollout, summarise
+from vilp_ros.evaluation.closed_loop.agents import PolicyRecipe
+from vilp_ros.evaluation.closed_loop.rollout import rollout, summarise
 from vilp_ros.policy.spec import load_spec
 from vilp_ros.share import share_dir
 

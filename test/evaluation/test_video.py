@@ -9,8 +9,8 @@ import pytest
 from synthetic import make_episode
 
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.alignment import dates
-from vilp_ros.evaluation.video import video
+from vilp_ros.evaluation.imagination.alignment import dates
+from vilp_ros.evaluation.imagination.video import video
 
 VIEWS = ("agentview", "eye_in_hand")
 

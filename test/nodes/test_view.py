@@ -14,8 +14,8 @@ from ros_rig import WAIT_S, Rig
 
 from vilp_ros.cli.main import main
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.run_file import save_episode
-from vilp_ros.evaluation.run_report import EpisodeLog
+from vilp_ros.evaluation.demo.run_file import save_episode
+from vilp_ros.evaluation.demo.run_report import EpisodeLog
 
 pytest.importorskip("rerun", reason="extra `view`")
 
@@ -73,7 +73,7 @@ def test_a_folder_without_episodes_is_refused(tmp_path, capsys):
 
 
 def test_without_rerun_it_says_how_to_get_it(monkeypatch):
-    from vilp_ros.evaluation.rerun_view import import_rerun
+    from vilp_ros.evaluation.demo.rerun_view import import_rerun
 
     monkeypatch.setitem(sys.modules, "rerun", None)
     with pytest.raises(VilpError, match="pip install 'rerun-sdk"):

@@ -13,8 +13,8 @@ def run_delay(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from vilp_ros.contract import Contract
-    from vilp_ros.evaluation.agents import PolicyRecipe
-    from vilp_ros.evaluation.delay import bench_delay
+    from vilp_ros.evaluation.closed_loop.agents import PolicyRecipe
+    from vilp_ros.evaluation.closed_loop.delay import bench_delay
     from vilp_ros.policy.spec import load_spec
     from vilp_ros.share import share_dir
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vilp_ros.evaluation.agents import PolicyRecipe
+    from vilp_ros.evaluation.closed_loop.agents import PolicyRecipe
     from vilp_ros.policy.spec import BundleSpec
 
 HELP = "measure a bundle: success rate with controls, or probes of its parts"
@@ -102,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measures what was asked for, prints a table, writes the JSON file."""
     from vilp_ros.errors import VilpError
-    from vilp_ros.evaluation.agents import PolicyRecipe
+    from vilp_ros.evaluation.closed_loop.agents import PolicyRecipe
     from vilp_ros.policy.spec import load_spec
 
     if args.episodes is None:
@@ -138,8 +138,8 @@ def _rollouts(
 ) -> None:
     from rich.console import Console
 
-    from vilp_ros.evaluation.controls import ABOUT, Row, choose, make_row, name_bundles
-    from vilp_ros.evaluation.rollout import rollout, summarise
+    from vilp_ros.evaluation.closed_loop.controls import ABOUT, Row, choose, make_row, name_bundles
+    from vilp_ros.evaluation.closed_loop.rollout import rollout, summarise
     from vilp_ros.evaluation.statistics import proportion
     from vilp_ros.evaluation.tables import plain_table
 
@@ -193,8 +193,8 @@ def _probe(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any
 
     from vilp_ros.data.episodes import EpisodeFile
     from vilp_ros.evaluation import tables
-    from vilp_ros.evaluation.probes import idm_error, reconstruction
-    from vilp_ros.evaluation.video import video
+    from vilp_ros.evaluation.imagination.probes import idm_error, reconstruction
+    from vilp_ros.evaluation.imagination.video import video
 
     probes = {"reconstruction": reconstruction, "video": video, "idm": idm_error}
     printed = {
@@ -220,8 +220,8 @@ def _probe(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any
 def _gap(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from vilp_ros.evaluation.foresight import GapRecipe, foretell
-    from vilp_ros.evaluation.rollout import rollout, summarise
+    from vilp_ros.evaluation.closed_loop.rollout import rollout, summarise
+    from vilp_ros.evaluation.imagination.foresight import GapRecipe, foretell
     from vilp_ros.evaluation.statistics import MIN_CLASS
     from vilp_ros.evaluation.tables import gap_table
 
@@ -244,7 +244,7 @@ def _gap(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any])
 def _transfer(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from vilp_ros.evaluation.rollout import rollout, summarise
+    from vilp_ros.evaluation.closed_loop.rollout import rollout, summarise
     from vilp_ros.evaluation.statistics import proportion
     from vilp_ros.evaluation.tables import plain_table
     from vilp_ros.sim.scene import VARIATIONS

@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Shows or saves until Ctrl-C; a saved run ends by itself."""
     from vilp_ros.contract import Contract
-    from vilp_ros.evaluation.rerun_view import View, server
-    from vilp_ros.evaluation.run_file import load_episode
+    from vilp_ros.evaluation.demo.rerun_view import View, server
+    from vilp_ros.evaluation.demo.run_file import load_episode
     from vilp_ros.nodes.files import find_contract
 
     stop = threading.Event()

@@ -27,7 +27,7 @@ from std_srvs.srv import SetBool, Trigger
 from vilp_ros.contract import Contract
 from vilp_ros.data.observe import from_pose, joints_by_name, seconds
 from vilp_ros.data.pixels import rgb_pixels
-from vilp_ros.evaluation.run_report import EpisodeLog
+from vilp_ros.evaluation.demo.run_report import EpisodeLog
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR
 from vilp_ros.nodes.images import to_array

@@ -24,8 +24,8 @@ from rich.status import Status
 from vilp_ros.contract import Contract
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.bench import machine
-from vilp_ros.evaluation.run_file import save_episode
-from vilp_ros.evaluation.run_report import (
+from vilp_ros.evaluation.demo.run_file import save_episode
+from vilp_ros.evaluation.demo.run_report import (
     EpisodeLog,
     episode_line,
     save_strip,

@@ -11,7 +11,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image, JointState
 from visualization_msgs.msg import MarkerArray
 
-from vilp_ros.evaluation.gap import Gap, GapTracker, Imagination
+from vilp_ros.evaluation.imagination.gap import Gap, GapTracker, Imagination
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import Rate
 from vilp_ros.nodes.images import to_message

@@ -20,7 +20,7 @@ from vilp_ros.contract import Contract
 from vilp_ros.contract import View as Camera
 from vilp_ros.data.observe import from_pose, joints_by_name, seconds
 from vilp_ros.data.pixels import rgb_pixels
-from vilp_ros.evaluation.rerun_view import View
+from vilp_ros.evaluation.demo.rerun_view import View
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.images import to_array
 

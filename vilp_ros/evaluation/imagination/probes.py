@@ -12,8 +12,8 @@ import numpy as np
 
 from vilp_ros.data.episodes import Episode
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.agents import decode_states, encode_episode, recorded_plan
-from vilp_ros.evaluation.image_metrics import Likeness, object_box
+from vilp_ros.evaluation.closed_loop.agents import decode_states, encode_episode, recorded_plan
+from vilp_ros.evaluation.imagination.image_metrics import Likeness, object_box
 from vilp_ros.evaluation.statistics import percentiles
 from vilp_ros.geometry import quat_angle
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from vilp_ros.data.episodes import Episode
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.agents import NOISE_STRIDE, encode_episode, recorded_plan
-from vilp_ros.evaluation.alignment import alignment, dates
-from vilp_ros.evaluation.image_metrics import Likeness
+from vilp_ros.evaluation.closed_loop.agents import NOISE_STRIDE, encode_episode, recorded_plan
+from vilp_ros.evaluation.imagination.alignment import alignment, dates
+from vilp_ros.evaluation.imagination.image_metrics import Likeness
 
 if TYPE_CHECKING:
     from vilp_ros.policy.policy import Policy

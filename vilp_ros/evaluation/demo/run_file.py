@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.run_report import EpisodeLog
+from vilp_ros.evaluation.demo.run_report import EpisodeLog
 
 QUALITY = 90
 _TRACKS = ("joints", "arm", "targets", "paths")

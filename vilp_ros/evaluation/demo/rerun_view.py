@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.run_report import EpisodeLog
+from vilp_ros.evaluation.demo.run_report import EpisodeLog
 
 HOST = "127.0.0.1"
 JPEG_QUALITY = 85

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from vilp_ros.evaluation.figures import (
+from vilp_ros.evaluation.demo.figures import (
     Foreseen,
     Pair,
     Plan,
@@ -42,7 +42,7 @@ class EpisodeLog:
         decoded: `(stamp of the observation, frames)` per decoded plan; of each view as many as
             `offsets_s`.
         offsets_s: seconds from the observation to each frame in `decoded`.
-        gaps: `(stamp, imagination gap by name)`, see `vilp_ros.evaluation.gap`.
+        gaps: `(stamp, imagination gap by name)`, see `vilp_ros.evaluation.imagination.gap`.
         joints: `(stamp, rad)`, of the arm.
         arm: `(stamp, xyz in metres)`, where the grip site was.
         paths: `(stamp of the observation, (T + 1, 3) metres)`, where it was planned to go.

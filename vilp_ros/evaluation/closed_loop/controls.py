@@ -13,8 +13,13 @@ from pathlib import Path
 
 from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.agents import OracleRecipe, PolicyRecipe, ScriptRecipe, recorded_seeds
-from vilp_ros.evaluation.rollout import Recipe
+from vilp_ros.evaluation.closed_loop.agents import (
+    OracleRecipe,
+    PolicyRecipe,
+    ScriptRecipe,
+    recorded_seeds,
+)
+from vilp_ros.evaluation.closed_loop.rollout import Recipe
 from vilp_ros.policy.spec import BundleSpec, load_spec
 
 ABOUT = {

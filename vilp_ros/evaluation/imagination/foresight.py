@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.agents import PolicyAgent, PolicyRecipe
-from vilp_ros.evaluation.gap import GapTracker, Imagination
-from vilp_ros.evaluation.rollout import EpisodeResult
+from vilp_ros.evaluation.closed_loop.agents import PolicyAgent, PolicyRecipe
+from vilp_ros.evaluation.closed_loop.rollout import EpisodeResult
+from vilp_ros.evaluation.imagination.gap import GapTracker, Imagination
 from vilp_ros.evaluation.statistics import auroc, auroc_interval
 from vilp_ros.sim.env import Observation, SimEnv
 

@@ -16,8 +16,8 @@ from vilp_ros.contract import Limits
 from vilp_ros.control.horizon import PERIOD_S, Horizon
 from vilp_ros.control.resampler import Motion
 from vilp_ros.control.timeline import Accepted, ActionTimeline
-from vilp_ros.evaluation.agents import NOISE_STRIDE, PolicyRecipe, encode
-from vilp_ros.evaluation.rollout import make_env
+from vilp_ros.evaluation.closed_loop.agents import NOISE_STRIDE, PolicyRecipe, encode
+from vilp_ros.evaluation.closed_loop.rollout import make_env
 from vilp_ros.evaluation.statistics import wilson
 from vilp_ros.policy.policy import Policy
 from vilp_ros.sim.env import CONTROL_PERIOD_S, SimEnv

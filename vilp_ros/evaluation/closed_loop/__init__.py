@@ -1,0 +1,1 @@
+"""Success: whole episodes in lock-step, who drives them, the controls, plans that come late."""
