@@ -1,4 +1,4 @@
-"""The table of faults in docs/franka.md, from what the tests of faults measured.
+"""The table of faults in docs/franka_measured.md, from what the tests of faults measured.
 
     VILP_FAULTS=runs/faults.jsonl make test-slow PYTEST_ARGS="test/franka test/nodes"
     .venv/bin/python tools/fault_table.py runs/faults.jsonl

@@ -1,4 +1,4 @@
-"""What an arm does at a fault, measured: a row of the table in docs/franka.md.
+"""What an arm does at a fault, measured: a row of the table in docs/franka_measured.md.
 
 With VILP_FAULTS=file.jsonl each fault appends its row there, and `tools/fault_table.py` makes the
 table.
