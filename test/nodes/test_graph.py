@@ -73,6 +73,7 @@ def test_conditions_and_programs_of_ros(given):
     assert table["rviz"].command[0] == "rviz2"
     assert not table["rviz"].required
     assert "__ns:=/left/arm" in table["rviz"].command
+    assert table["rviz"].command[3:5] == ("--fixed-frame", "panda_link0")
     assert "__ns:=/left/arm" in table["planner"].command
     assert "left.arm.planner:=info" in table["planner"].command
     assert "record:=bag" in table["recorder"].command
@@ -82,9 +83,28 @@ def test_conditions_and_programs_of_ros(given):
     assert "/left/arm/controller/command_source" in recorded
 
 
+def test_the_robot_model_turns_by_the_joints_of_the_contract(given, tmp_path):
+    urdf = tmp_path / "arm.urdf"
+    joints = [f'<joint name="fr3_joint{i}" type="revolute"/>' for i in range(1, 8)]
+    urdf.write_text(f'<robot name="fr3"><link name="base"/>{"".join(joints)}</robot>')
+    words = ("sim:=false", "contract:=fr3_ros2_control", "namespace:=left", f"urdf:={urdf}")
+    process = started(given(*words))["robot_model"]
+    assert process.command[:4] == ("ros2", "run", *["robot_state_publisher"] * 2)
+    assert process.command[4:6] == (str(urdf), "--ros-args")  # the URDF is the first argument
+    source = "joint_states:=franka_robot_state_broadcaster/measured_joint_states"
+    assert {source, "__ns:=/left"} <= set(process.command)
+    assert not process.required
+    with pytest.raises(VilpError, match="has no joint panda_joint1, which the contract has"):
+        started(given(f"urdf:={urdf}"))
+    urdf.write_text("robot: fr3")
+    with pytest.raises(VilpError, match="expected a URDF"):
+        started(given(f"urdf:={urdf}"))
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["urdf:=nowhere.urdf"], r"nowhere.urdf: .*No such file.*expected a URDF"),
         (["modle:=x"], "no argument modle; did you mean model?"),
         (["model=x"], "'model=x' is not NAME:=VALUE"),
         (["execute:=maybe"], "execute:=maybe: choose from true, false"),

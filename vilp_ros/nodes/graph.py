@@ -9,6 +9,8 @@ import difflib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
 
 from vilp_ros.contract import Contract
 from vilp_ros.errors import VilpError
@@ -71,6 +73,7 @@ ARGUMENTS = (
     Argument("use_sim_time", False, "Time from the simulator's /clock instead of the system clock"),
     Argument("use_rviz", False, "Start rviz2 beside the nodes"),
     Argument("rviz_config", "franka_lift", "What rviz2 shows: a file, or a name in rviz/"),
+    Argument("urdf", "", "URDF of the arm: robot_state_publisher turns it, for rviz2; empty: none"),
     Argument("record", "", "Start the recorder: its bags go into this folder; empty: do not"),
     Argument("expert", "", "Role of a scripted expert in the simulator; empty: none"),
     Argument("use_respawn", False, "Start a node again when it dies, instead of ending all"),
@@ -188,14 +191,16 @@ def processes(given: Mapping[str, str]) -> list[Process]:
     """
     values = _values(given)
     values["contract"] = str(find_contract(str(values["contract"])))
-    Contract.load(str(values["contract"]))
+    contract = Contract.load(str(values["contract"]))
     values["model"] = str(find_model(str(values["model"]))) if values["model"] else ""
     values["params_file"] = str(find(str(values["params_file"]), "config/nodes", ".yaml"))
     values["rviz_config"] = str(find(str(values["rviz_config"]), "rviz", ".rviz"))
     values["namespace"] = "/".join(part for part in str(values["namespace"]).split("/") if part)
     started = [_node(entry, values) for entry in NODES if values.get(entry.condition, True)]
     if values["use_rviz"]:
-        started.append(_rviz(values))
+        started.append(_rviz(values, contract))
+    if values["urdf"]:
+        started.append(_robot_model(values, contract))
     return started
 
 
@@ -233,11 +238,36 @@ def _node(entry: NodeEntry, values: Mapping[str, bool | int | str]) -> Process:
     )
 
 
-def _rviz(values: Mapping[str, bool | int | str]) -> Process:
-    words = ["--display-config", str(values["rviz_config"])]
+def _rviz(values: Mapping[str, bool | int | str], contract: Contract) -> Process:
+    words = ["--display-config", str(values["rviz_config"]), "--fixed-frame", contract.base_frame]
     if values["namespace"]:
         words += ["--ros-args", "-r", f"__ns:=/{values['namespace']}"]
     return Process("rviz", ("rviz2", *words), required=False)
+
+
+def _robot_model(values: Mapping[str, bool | int | str], contract: Contract) -> Process:
+    """Publishes tf of the arm's links and `robot_description`: a program of ROS 2 itself.
+
+    Raises:
+        VilpError: no such URDF, or it knows none of the contract's joints.
+    """
+    urdf = Path(str(values["urdf"])).expanduser()
+    joints = contract.proprio.joint_names
+    try:
+        known = {joint.get("name") for joint in ElementTree.parse(urdf).iter("joint")}
+    except (OSError, ElementTree.ParseError) as error:
+        raise VilpError(
+            f"urdf:={urdf}: {error}; expected a URDF, as xacro writes it from a description"
+        ) from error
+    if missing := [joint for joint in joints if joint not in known]:
+        raise VilpError(f"{urdf} has no joint {missing[0]}, which the contract has: another arm's?")
+    program = ("ros2", "run", "robot_state_publisher", "robot_state_publisher")
+    # As an argument, not as a parameter: the text of a URDF is no YAML.
+    words = [str(urdf.resolve()), "--ros-args"]
+    words += ["-r", f"joint_states:={contract.proprio.joint_state_topic}"]
+    if values["namespace"]:
+        words += ["-r", f"__ns:=/{values['namespace']}"]
+    return Process("robot_model", (*program, *words), required=False)
 
 
 def topics(contract: Contract, namespace: str = "") -> list[str]:
