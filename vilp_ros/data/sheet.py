@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from vilp_ros.data.episodes import EpisodeFile
 
 COLUMNS, WIDTH = 8, 160
-_LINE = 14
+CURVES = (
+    ("hand x", (200, 40, 40)),
+    ("hand y", (40, 150, 40)),
+    ("hand z", (40, 80, 200)),
+    ("gripper width", (40, 40, 40)),
+)
+_LINE, _HIGH = 18, 56  # pixels: a line of text, the curves
 
 
 def contact_sheet(file: EpisodeFile, index: int) -> Image.Image:
@@ -31,26 +37,32 @@ def contact_sheet(file: EpisodeFile, index: int) -> Image.Image:
     height, width = pictures.shape[:2]
     step = width // len(picks)
     title = str(episode.info.get("bag", f"{file.path.name} {index}"))
-    sheet = Image.new("RGB", (width, height + 3 * _LINE + 64), "white")
-    sheet.paste(Image.fromarray(pictures), (0, 2 * _LINE))
+    sheet = Image.new("RGB", (width, height + 4 * _LINE + _HIGH + 12), "white")
+    sheet.paste(Image.fromarray(pictures), (0, 3 * _LINE))
     draw = ImageDraw.Draw(sheet)
+    font, small = ImageFont.load_default(14), ImageFont.load_default(12)
     moved = np.linalg.norm(np.diff(episode.ee_pose[:, :3], axis=0), axis=1)
     facts = (
-        f"{episode.role}  success {episode.success}  {len(episode) * period_s:.1f} s  "
-        f"{moved.sum():.2f} m  disturbed {episode.disturbed.mean():.0%}"
+        f"role: {episode.role}",
+        f"outcome: {'success' if episode.success else 'failure'}",
+        f"lasts {len(episode) * period_s:.1f} s",
+        f"hand travels {moved.sum():.2f} m",
+        f"steps disturbed or not to imitate: {episode.disturbed.mean():.0%}",
     )
-    draw.text((2, 0), f"{title}   {facts}", fill="black")
+    draw.text((2, 0), title, "black", font)
+    draw.text((2, _LINE), "     ".join(facts), "black", small)
     for i, k in enumerate(picks):
-        draw.text((i * step + 2, _LINE), f"{k * period_s:.2f} s", fill="gray")
-    top = 2 * _LINE + height + 4
-    width_colour = (40, 40, 40)
-    _curve(draw, episode.ee_pose[:, 0], top, width, (200, 40, 40))
-    _curve(draw, episode.ee_pose[:, 1], top, width, (40, 150, 40))
-    _curve(draw, episode.ee_pose[:, 2], top, width, (40, 80, 200))
-    _curve(draw, episode.gripper_width, top, width, width_colour)
-    legend = ("x", (200, 40, 40)), ("y", (40, 150, 40)), ("z", (40, 80, 200))
-    for i, (name, colour) in enumerate((*legend, ("gripper", width_colour))):
-        draw.text((2 + 20 * i, top + 62 - _LINE + 2), name, fill=colour)
+        draw.text((i * step + 2, 2 * _LINE), f"{k * period_s:.2f} s", "gray", small)
+    for row, view in enumerate(file.views):
+        at = (4, 3 * _LINE + sum(r.shape[0] for r in rows[:row]) + 2)
+        draw.text(at, view, "white", small, stroke_width=2, stroke_fill="black")
+    top = 3 * _LINE + height + 4
+    for values, (_, colour) in zip((*episode.ee_pose.T[:3], episode.gripper_width), CURVES):
+        _curve(draw, values, top, width, colour)
+    at_x = 2.0
+    for name, colour in (*CURVES, ("each over its own range, first frame to last", (110,) * 3)):
+        draw.text((at_x, top + _HIGH + 4), name, colour, small)
+        at_x += small.getlength(name) + 16
     return sheet
 
 
@@ -71,8 +83,8 @@ def _small(frame: np.ndarray) -> np.ndarray:
 def _curve(
     draw: ImageDraw.ImageDraw, values: np.ndarray, top: int, width: int, colour: tuple[int, ...]
 ) -> None:
-    """A line over the whole width, 56 pixels high, scaled to its own range."""
+    """A line over the whole width, scaled to its own range."""
     span = float(np.ptp(values)) or 1.0
     x = np.linspace(0, width - 1, len(values))
-    y = top + 56 * (1 - (values - values.min()) / span)
+    y = top + _HIGH * (1 - (values - values.min()) / span)
     draw.line(list(zip(x.tolist(), y.tolist())), fill=colour, width=1)

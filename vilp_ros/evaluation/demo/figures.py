@@ -85,10 +85,10 @@ def video_frame(
     draw.text((right, 10), f"{time_s:5.2f} s", INK, _font(22), anchor="ra")
     if success:
         draw.text((right, 46), "SUCCESS", SUCCESS, _font(22), anchor="ra")
-    before = f"{foreseen.ahead_s:.2g} s" if foreseen else "a moment"
+    before = f"{foreseen.ahead_s:.2g} s ago" if foreseen else "earlier"
     headings = (
         ("REALITY", REAL, "what the cameras see now"),
-        ("IMAGINED", IMAGINED, f"what the policy, {before} ago, expected them to see now"),
+        ("IMAGINED", IMAGINED, f"what the policy, {before}, expected them to see now"),
         ("PLAN", IMAGINED, "what it expects them to see next"),
     )
     for top, (name, colour, about) in zip(tops, headings, strict=True):
@@ -104,9 +104,10 @@ def video_frame(
             at = (x + i * (small[0] + GAP), tops[2])
             _tile(canvas, frame, at, small, IMAGINED)
             _label(draw, (at[0] + 8, at[1] + 6), f"in {offset:.2g} s", 14)
-    for top, missing in ((tops[1], foreseen is None), (tops[2], plan is None)):
-        if missing:
-            draw.text((canvas.width // 2, top + 20), "nothing yet", FAINT, _font(17), anchor="ma")
+    absent = (tops[1], foreseen, "no plan was made for this moment"), (tops[2], plan, "no plan yet")
+    for top, given, text in absent:
+        if given is None:
+            draw.text((canvas.width // 2, top + 20), text, FAINT, _font(17), anchor="ma")
     draw.text((MARGIN, canvas.height - 28), notes, FAINT, _font(16))
     return np.asarray(canvas)
 

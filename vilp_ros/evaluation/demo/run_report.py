@@ -234,7 +234,6 @@ def _video_frames(log: EpisodeLog, title: str) -> Iterator[np.ndarray]:
         return
     stamps = {view: [s for s, _ in frames] for view, frames in log.images.items()}
     planned = [s for s, _ in log.decoded]
-    due = [s + log.offsets_s[-1] for s in planned] if log.offsets_s else []
     began = max(log.began_s, *(s[0] for s in stamps.values()))
     for n in range(int((log.ended_s - began) * FPS)):
         now = began + n / FPS
@@ -244,7 +243,7 @@ def _video_frames(log: EpisodeLog, title: str) -> Iterator[np.ndarray]:
         plan = Plan(log.offsets_s, log.decoded[newest][1]) if newest >= 0 else None
         yield video_frame(
             {view: log.images[view][i][1] for view, i in at.items()},
-            _foreseen(log, due, seen),
+            _foreseen(log, planned, seen),
             plan,
             title=title,
             time_s=now - log.began_s,
@@ -253,15 +252,18 @@ def _video_frames(log: EpisodeLog, title: str) -> Iterator[np.ndarray]:
         )
 
 
-def _foreseen(log: EpisodeLog, due: Sequence[float], seen: float) -> Foreseen | None:
-    """The last frame of the plan that imagined the image of stamp `seen`."""
-    if not due:
-        return None
-    nearest = int(np.abs(np.subtract(due, seen)).argmin())
-    if abs(due[nearest] - seen) > 1.0 / FPS:
-        return None
-    frames = {view: rows[-1] for view, rows in log.decoded[nearest][1].items()}
-    return Foreseen(log.offsets_s[-1], frames)
+def _foreseen(log: EpisodeLog, planned: Sequence[float], seen: float) -> Foreseen | None:
+    """What was imagined for the image of stamp `seen`, as long before as there is.
+
+    That is the last frame of a plan, and while the first plan is younger than it looks ahead, an
+    earlier one.
+    """
+    for k, ahead in reversed(list(enumerate(log.offsets_s))):
+        apart = np.abs(np.add(planned, ahead) - seen)
+        if len(apart) and apart.min() <= 1.0 / FPS:
+            _, frames = log.decoded[int(apart.argmin())]
+            return Foreseen(ahead, {view: rows[k] for view, rows in frames.items()})
+    return None
 
 
 def _notes(log: EpisodeLog, now: float) -> str:
