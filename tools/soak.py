@@ -183,9 +183,11 @@ def main() -> int:
     say(f"{'topic':28}{'published':>10}{'taken':>10}{'in the bag':>12}")
     for topic, published, taken, written in rows:
         say(f"{topic:28}{published:>10}{taken:>10}{written:>12}")
+    queued = max(float(v.value) for s in statuses for v in s.values if v.key == "waiting_peak_mb")
     say(
         f"{elapsed:.0f} s, {size / 1e6 / elapsed:.1f} MB/s, recorder {busy:.0%} of a core, "
-        f"{peak / 1e6:.0f} MB of memory; published: since the start was answered"
+        f"{peak / 1e6:.0f} MB of memory, at most {queued:.1f} MB queued for the disk; "
+        "published: since the start was answered"
     )
     return int(any(taken != written for *_, taken, written in rows))
 

@@ -1,8 +1,10 @@
 """The recorder as a process: what reaches it lies in the bag, whatever happens on the way."""
 
 import json
+import os
 import resource
 import signal
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +15,7 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from vilp_ros.data.bag import Bag, BagError
+from vilp_ros.data.bag import JOURNAL, Bag, BagError
 from vilp_ros.data.bag_reader import BagReader
 from vilp_ros.data.observe import seconds
 from vilp_ros.data.repair import repair
@@ -174,6 +176,82 @@ def test_a_full_disk_fails_the_episode_and_the_next_one_works(recorder, rig, tmp
     assert terminal.ask("success")[0] is False
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert repair(tmp_path / "bags/episode_0000").needed
+    terminal.demand("start")
+    terminal.heard(60)
+    assert terminal.demand("success").startswith("episode_0001: success")
+
+
+@contextmanager
+def standing_disk(path):
+    """Blocks the recorder's next write of its journal in the kernel, as a disk that stands still
+    would: a pipe lies where the file goes, and to open a pipe waits for its reader."""
+    pipe = path / f"{JOURNAL}.new"
+    while True:
+        try:
+            os.mkfifo(pipe)
+            break
+        except FileExistsError:  # just being written
+            continue
+    reader = []
+    try:
+        yield lambda: reader.append(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
+    finally:
+        (descriptor,) = reader or [os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)]
+        if (path / JOURNAL).is_fifo():  # renamed by the recorder, which wrote nothing after it
+            (path / JOURNAL).unlink()
+            (path / JOURNAL).write_bytes(os.read(descriptor, 65536))
+        os.close(descriptor)
+
+
+def test_what_comes_while_the_disk_stands_still_is_written(recorder, rig, probe, tmp_path):
+    _, terminal = recorder("-p", "further_topics:=numbered")
+    numbered = probe.node.create_publisher(Header, "numbered", qos.STATE_OUT)
+    terminal.until(numbered.get_subscription_count, "its subscription")
+    terminal.demand("start")
+    terminal.heard()
+    count, batch = 1500, 50  # more than the middleware would hold
+    with standing_disk(tmp_path / "bags/episode_0000") as release:
+        waits = lambda: float(terminal.value("waiting") or 0)  # noqa: E731
+        terminal.until(lambda: waits() > 50, "messages that wait")
+        for first in range(0, count, batch):
+            before = waits()
+            for number in range(first, first + batch):
+                numbered.publish(Header(frame_id=str(number)))
+            terminal.until(lambda before=before: waits() >= before + batch, "their reception")
+        assert "is being recorded: stop it first" in terminal.ask("start")[1]  # at once
+        client = probe.node.create_client(Trigger, "recorder/success")
+        terminal.until(client.service_is_ready, "recorder/success")
+        answer = client.call_async(Trigger.Request())
+        release()
+        terminal.until(answer.done, "the end of the episode")
+    assert answer.result().success, answer.result().message
+    with Bag(tmp_path / "bags/episode_0000") as bag:
+        numbers = [int(m.frame_id) for _, _, m in bag.messages(["/numbered"])]
+        assert numbers == list(range(count))
+        assert "nothing for the last" not in bag.labels["audit"]
+    terminal.until(lambda: terminal.value("state") == "idle", "the idle recorder")
+    assert float(terminal.value("waiting_peak_mb")) > 0.1
+    assert waits() == 0
+
+
+def test_a_disk_that_stands_still_too_long_fails_the_episode(recorder, rig, tmp_path):
+    _, terminal = recorder("-p", "queue_mb:=1")
+    terminal.demand("start")
+    terminal.heard()
+    path = tmp_path / "bags/episode_0000"
+    with standing_disk(path) as release:
+        # Said at once, not when the disk is back.
+        terminal.until(
+            lambda: "messages are lost" in terminal.statuses[-1].message, "what is happening"
+        )
+        assert terminal.statuses[-1].level == DiagnosticStatus.ERROR
+        release()
+        terminal.until(lambda: terminal.value("state") == "failed", "the failure")
+        said = terminal.statuses[-1].message
+        assert "the disk did not keep up: 1 MB waited for it (queue_mb)" in said
+        assert "vilp repair" in said
+    assert terminal.ask("success")[0] is False
+    repair(path)
     terminal.demand("start")
     terminal.heard(60)
     assert terminal.demand("success").startswith("episode_0001: success")

@@ -126,14 +126,15 @@ class BagWriter:
 
     def beat(self) -> None:
         """Brings what is older than `CHUNK_S` to the disk; to be called now and then."""
-        if time.monotonic() - self._flushed_s < CHUNK_S:
-            return
-        self._flushed_s = time.monotonic()
         storage: Any = self._writer.storage
-        if storage.chunk.bio.tell():
-            storage.close_chunk()
-            storage.bio.flush()
-        self._journal()
+        now_s = time.monotonic()
+        if now_s - self._flushed_s >= CHUNK_S:
+            self._flushed_s = now_s
+            if storage.chunk.bio.tell():
+                storage.close_chunk()
+                storage.bio.flush()
+        if now_s - self._journaled_s >= CHUNK_S:  # also where full chunks never grow that old
+            self._journal()
 
     def close(self, labels: Mapping[str, str]) -> None:
         """Writes index and metadata, with these labels beside those of the beginning."""
@@ -152,6 +153,7 @@ class BagWriter:
         fresh = self.path / f"{JOURNAL}.new"
         fresh.write_text(json.dumps(body))
         fresh.replace(self.path / JOURNAL)
+        self._journaled_s = time.monotonic()
 
 
 class Bag:

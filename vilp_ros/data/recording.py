@@ -165,10 +165,20 @@ class Recording:
         self._attempt(lambda: self.writer.write(topic, received_ns, data))
 
     def beat(self, now_ns: int) -> None:
-        """To be called a few times a second: brings data to the disk, notices silence."""
+        """To be called a few times a second: brings data to the disk, notices silence.
+
+        Args:
+            now_ns: on the clock of reception; 0 while messages from before now are still to come.
+        """
         if not self.failure:
             self.audit.tick(now_ns)
             self._attempt(self.writer.beat)
+
+    def fail(self, why: str) -> None:
+        """Leaves the bag as a kill would; nothing more is written."""
+        self.failure = why
+        self.audit.fail("disk", "write", why)
+        self.writer.abort()
 
     def stop(self, outcome: str) -> Ended:
         """Finishes the bag; the audit goes into its metadata."""
@@ -196,9 +206,7 @@ class Recording:
         try:
             action()
         except OSError as error:
-            self.failure = f"cannot write: {error.strerror or error}"
-            self.audit.fail("disk", "write", self.failure)
-            self.writer.abort()
+            self.fail(f"cannot write: {error.strerror or error}")
 
     def _name(self, topic: str) -> str:
         return self._names.get(topic, topic)

@@ -93,6 +93,14 @@ RECORDER = (
     Parameter("further_topics", "", "Topics to record beside ours, between spaces"),
     Parameter("compress", False, "Compress with zstd"),
     Parameter("ring_s", 0.0, "While idle, keep this much for ~/save; 0: nothing", 0.0, 600.0),
+    Parameter(
+        "queue_mb",
+        256,
+        "Messages that may wait in memory for the disk, MB; beyond it the episode fails. Two views "
+        "of 640x480 at 30 Hz are 55 MB/s, so the disk may stand still for 4 s",
+        1,
+        100_000,
+    ),
     Parameter("min_free_mb", 1000, "Free space below which nothing is recorded", 0, MAX_INT),
 )
 FRANKA_DRIVER = (

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
@@ -22,6 +22,7 @@ from vilp_ros.data.episodes import ROLES
 from vilp_ros.data.recording import Ended, Library, Offer, Recording, bundle_hash, git_commit
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
+from vilp_ros.nodes.backlog import Backlog, Message
 from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Report
 from vilp_ros.nodes.files import find_contract, find_model
 from vilp_ros.nodes.graph import topics
@@ -35,17 +36,12 @@ POLL_S = 0.25
 ANSWER_S = 30.0
 
 
-class _Message(NamedTuple):
-    topic: str
-    received_ns: int
-    data: bytes
-
-
 class RecorderNode(ManagedNode):
     """Records whenever it is told to; topics are subscribed to all the time, so nothing is late.
 
-    Callbacks only queue the serialized message. One thread writes and audits, and does what the
-    services ask, in the same order.
+    Callbacks only queue the serialized message and touch no file, so that a disk that stands still
+    costs memory and no message. One thread writes and audits, and does what the services ask, in
+    the same order. When more than `queue_mb` waits, the episode fails.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -68,8 +64,9 @@ class RecorderNode(ManagedNode):
             **self._bundle(),
         }
         self._library = Library(Path(self._settings.record).expanduser())
-        self._queue: queue.SimpleQueue[_Message | Callable[[], None]] = queue.SimpleQueue()
-        self._ring: deque[_Message] = deque()
+        self._kept = len(self._library.episodes)
+        self._backlog, self._overflown = Backlog(self._settings.queue_mb * 1_000_000), False
+        self._ring: deque[Message] = deque()
         self._recording: Recording | None = None
         self._last: Path | None = None
         self._failed, self._said, self._rate_mb_s = False, "ready", 0.0
@@ -77,8 +74,8 @@ class RecorderNode(ManagedNode):
             self,
             [*wanted, *self._further],
             message=self._on_message,
-            offered=lambda *offer: self._queue.put(partial(self._announce, *offer)),
-            vanished=lambda topic: self._queue.put(partial(self._vanished, topic)),
+            offered=lambda *offer: self._backlog.do(partial(self._announce, *offer)),
+            vanished=lambda topic: self._backlog.do(partial(self._vanished, topic)),
         )
         typestore()  # takes a while, so not when an episode begins
         self._status = self.create_publisher(DiagnosticStatus, "~/status", qos.STATE_OUT)
@@ -134,8 +131,11 @@ class RecorderNode(ManagedNode):
         self._publish_status()
 
     def _on_message(self, topic: str, data: bytes) -> None:
-        if self._recording is not None or self._settings.ring_s:
-            self._queue.put(_Message(topic, time.time_ns(), data))
+        if self._overflown or not (self._recording or self._settings.ring_s):
+            return
+        if not self._backlog.put(Message(topic, time.time_ns(), data)):
+            self._overflown = True
+            self._backlog.do(self._overflow)
 
     def _do(
         self, what: Callable[[], str], _: Trigger.Request, response: Trigger.Response
@@ -145,30 +145,35 @@ class RecorderNode(ManagedNode):
 
         def job() -> None:
             try:
-                answer.put((True, what()))
+                done = (True, what())
             except (VilpError, OSError) as error:
-                answer.put((False, str(error)))
+                done = (False, str(error))
+            self._count()
+            answer.put(done)
 
         if self._phase != "active":
             response.success, response.message = False, f"the recorder is {self._phase}"
             return response
-        self._queue.put(job)
+        if self._recording and what in (self._start_episode, self._save):
+            # Not through the thread: while an episode runs, nothing here may wait for the disk.
+            name = self._recording.path.name
+            response.success, response.message = False, f"{name} is being recorded: stop it first"
+            return response
+        self._backlog.do(job)
         try:
             response.success, response.message = answer.get(timeout=ANSWER_S)
         except queue.Empty:
-            response.success, response.message = False, f"no answer within {ANSWER_S:.0f} s"
+            why = f"not within {ANSWER_S:.0f} s, but as soon as the disk lets us; {self._full()}"
+            response.success, response.message = False, why
         return response
 
     # In the thread.
 
     def _work(self) -> None:
         beat_s, written = time.monotonic(), 0
-        while not (self._stopping.is_set() and self._queue.empty()):
-            try:
-                item = self._queue.get(timeout=POLL_S)
-            except queue.Empty:
-                item = None
-            if isinstance(item, _Message):
+        while not (self._stopping.is_set() and not self._backlog):
+            item = self._backlog.get(POLL_S)
+            if isinstance(item, Message):
                 self._take(item)
             elif item is not None:
                 item()
@@ -177,14 +182,26 @@ class RecorderNode(ManagedNode):
                 continue
             beat_s += elapsed_s
             if recording := self._recording:
-                recording.beat(time.time_ns())
+                # While messages wait, their own times are the time: late is not silent.
+                recording.beat(0 if self._backlog else time.time_ns())
                 total = recording.writer.bytes
                 self._rate_mb_s, written = max(total - written, 0) / 1e6 / elapsed_s, total
                 self._check(recording)
         if self._recording:
             self._finish("unlabelled")
 
-    def _take(self, message: _Message) -> None:
+    def _overflow(self) -> None:
+        """Runs where the first message is missing."""
+        self._overflown = False
+        why = f"the disk did not keep up: {self._settings.queue_mb} MB waited for it (queue_mb)"
+        if self._recording is not None:
+            self._recording.fail(f"{why}; what came then is lost")
+            self._finish("failure")
+        else:
+            self._ring.clear()
+            self.get_logger().error(f"{why}; the last {self._settings.ring_s:g} s are lost")
+
+    def _take(self, message: Message) -> None:
         if self._recording is not None:
             self._recording.take(*message)
         elif self._settings.ring_s:
@@ -200,6 +217,9 @@ class RecorderNode(ManagedNode):
             text = f"{left_mb:.0f} MB left, {self._settings.min_free_mb} are kept free: stopped"
             recording.audit.fail("disk", "space", text)
             self._finish("unlabelled")
+
+    def _count(self) -> None:
+        self._kept = len(self._library.episodes) - bool(self._recording)
 
     def _free_mb(self) -> float:
         folder = self._library.folder
@@ -220,12 +240,10 @@ class RecorderNode(ManagedNode):
         recording = Recording(path, self._contract, labels, self._names, compress)
         for topic, offer in self._topics.offered.items():
             recording.announce(topic, offer)
-        self._failed, self._last = False, path
+        self._failed, self._last, self._backlog.peak = False, path, self._backlog.bytes
         return recording
 
     def _start_episode(self) -> str:
-        if self._recording is not None:
-            raise VilpError(f"{self._recording.path.name} is being recorded: stop it first")
         self._ring.clear()
         self._recording = self._begin()
         self._said = f"recording {self._recording.path.name}"
@@ -248,6 +266,7 @@ class RecorderNode(ManagedNode):
         ended = self._recording.stop(outcome)
         self._recording, self._rate_mb_s = None, 0.0
         self._failed, self._said = ended.failed, ended.message
+        self._count()
         if ended.failed:
             self.get_logger().error(ended.message)
         return ended
@@ -268,8 +287,6 @@ class RecorderNode(ManagedNode):
 
     def _save(self) -> str:
         """The last seconds, after the fact."""
-        if self._recording is not None:
-            raise VilpError(f"{self._recording.path.name} is being recorded: stop it instead")
         if not self._ring:
             raise VilpError("nothing is kept while idle: set ring_s above 0")
         self._recording = self._begin()
@@ -296,8 +313,14 @@ class RecorderNode(ManagedNode):
         values: dict[str, object] = {
             "state": "recording" if recording else "failed" if self._failed else "idle",
             "folder": self._library.folder,
-            "episodes": len(self._library.episodes) - bool(recording),
+            "episodes": self._kept,
+            "waiting": len(self._backlog),
+            "waiting_mb": self._backlog.bytes / 1e6,
+            "waiting_peak_mb": self._backlog.peak / 1e6,
         }
+        if self._overflown:
+            text = f"the disk does not keep up: {self._full()}, messages are lost"
+            return Report(ERROR, text, values)
         if recording is None:
             return Report(ERROR if self._failed else OK, self._said, values)
         values |= {
@@ -306,11 +329,15 @@ class RecorderNode(ManagedNode):
             "messages": recording.writer.messages,
             "mb": recording.writer.bytes / 1e6,
             "mb_per_s": self._rate_mb_s,
-            "waiting": self._queue.qsize(),
             **{f"{n} hz": c.rate_hz for n, c in list(recording.audit.channels.items())},
         }
         findings = [str(finding) for finding in recording.audit.findings()]
+        if self._backlog.bytes > self._settings.queue_mb * 1e6 / 2:
+            findings.append(f"disk: {self._full()}")
         return Report(WARN if findings else OK, "; ".join(findings) or self._said, values)
+
+    def _full(self) -> str:
+        return f"{self._backlog.bytes / 1e6:.0f} of {self._settings.queue_mb} MB wait for it"
 
 
 def main() -> None:
