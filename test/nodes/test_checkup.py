@@ -139,11 +139,11 @@ def test_what_the_way_to_the_arm_needs():
 
 def test_it_listens_until_each_rate_is_known(contract):
     heard = {name: Heard([0.0] * 10, [], set()) for name in contract.views}
-    heard |= {name: Heard([0.0] * 2, [], set()) for name in ("ee_pose", "joints", "gripper")}
-    assert checkup.heard_enough(contract, heard)
+    heard |= {name: Heard([0.0] * 10, [], set()) for name in ("ee_pose", "joints", "gripper")}
+    assert checkup.heard_enough(heard)
     for note in heard.values():
         last = note.arrivals.pop()
-        assert not checkup.heard_enough(contract, heard)
+        assert not checkup.heard_enough(heard)
         note.arrivals.append(last)
 
 
@@ -151,7 +151,7 @@ def test_rates_clocks_and_rivals_are_judged(contract):
     view = contract.views["agentview"]
     times = [0.1 * k for k in range(10)]
     slow = Heard(times, [0.01] * 10, {"96x160 rgb8"}, 1)
-    assert judge_view(view, slow).found == "10.0 Hz; the contract says 20"
+    assert judge_view(view, slow).found == "10.0 Hz; the contract says 20 Hz"
     assert judge_clock("x", Heard([0.0], [-2.0], set()), 0.3).found.startswith("x is stamped 2.00")
     assert "chrony" in judge_clock("x", Heard([0.0], [5.0], set()), 0.3).cure
     good = [0.05 * k for k in range(20)]
@@ -159,6 +159,12 @@ def test_rates_clocks_and_rivals_are_judged(contract):
     heard |= {name: Heard(good, [0.01], set()) for name in ("ee_pose", "joints", "gripper")}
     assert not red(judge_graph(contract, heard, 1))
     assert "2 publish commands" in red(judge_graph(contract, heard, 2))["commanders"].found
+    said = {f.check: f.found for f in judge_graph(contract, heard, 1)}
+    assert said["arm joints"] == "20 Hz, at least 20 Hz, once a control period, are needed"
+    assert said["camera agentview"].endswith("at 20.0 Hz, 20 Hz promised")
+    heard["joints"] = Heard(times, [0.01], set())
+    found = red(judge_graph(contract, heard, 1))["arm joints"].found
+    assert found == "10.0 Hz; needed are 20 Hz, once a control period"
 
 
 def test_the_verb_prints_a_table_and_says_so_by_its_exit_code(capsys, bundle, tmp_path):

@@ -21,7 +21,8 @@ from vilp_ros.nodes.files import find_contract, find_model
 
 GREEN, YELLOW, RED = "ok", "warn", "fail"
 LISTEN_S = 1.0
-ENOUGH = 10  # pictures of a camera, for its rate
+ENOUGH = 10  # messages of a channel, for its rate
+SLOW_SHARE = 0.8  # of the rate that is wanted, below which a channel is too slow
 CONNECT_S = 0.3
 SEGMENT_BYTES = 512 * 1024  # Fast DDS's default shared memory, less than one large image
 FCI_PORT = 1337
@@ -205,10 +206,22 @@ def judge_view(view: View, heard: Heard) -> Finding:
         found = f"{', '.join(sorted(heard.shapes))}; the contract says {wanted}"
         return Finding(name, RED, found, "set the driver, or correct the contract")
     rate_hz = _rate(heard.arrivals)
-    if rate_hz < 0.8 * view.rate_hz:
-        found = f"{rate_hz:.1f} Hz; the contract says {view.rate_hz:g}"
+    if rate_hz < SLOW_SHARE * view.rate_hz:
+        found = f"{rate_hz:.1f} Hz; the contract says {view.rate_hz:g} Hz"
         return Finding(name, RED, found, "exposure, USB bandwidth, network; or correct rate_hz")
-    return Finding(name, GREEN, f"{wanted} at {rate_hz:.1f} Hz")
+    return Finding(name, GREEN, f"{wanted} at {rate_hz:.1f} Hz, {view.rate_hz:g} Hz promised")
+
+
+def judge_state(name: str, heard: Heard, period_s: float) -> Finding:
+    """Rate of a part of the arm's state. No contract promises one; a step needs a fresh value."""
+    if not heard.arrivals:
+        cure = "start the arm (simulated: `vilp up`), or correct proprio.* in the contract"
+        return Finding(name, RED, "nothing received", cure)
+    rate_hz, least = _rate(heard.arrivals), f"{1 / period_s:g} Hz, once a control period"
+    if rate_hz < SLOW_SHARE / period_s:
+        cure = "raise the rate of the arm's driver, or control_period_s with another model"
+        return Finding(name, RED, f"{rate_hz:.1f} Hz; needed are {least}", cure)
+    return Finding(name, GREEN, f"{rate_hz:.0f} Hz, at least {least}, are needed")
 
 
 def judge_clock(channel: str, heard: Heard, limit_s: float) -> Finding | None:
@@ -231,10 +244,9 @@ def _rate(arrivals: list[float]) -> float:
     return (len(arrivals) - 1) / max(arrivals[-1] - arrivals[0], 1e-6)
 
 
-def heard_enough(contract: Contract, heard: Mapping[str, Heard]) -> bool:
-    """Whether every channel has a rate."""
-    least = {name: ENOUGH if name in contract.views else 2 for name in heard}
-    return all(len(note.arrivals) >= least[name] for name, note in heard.items())
+def heard_enough(heard: Mapping[str, Heard]) -> bool:
+    """Whether every channel has a rate that may be judged."""
+    return all(len(note.arrivals) >= ENOUGH for note in heard.values())
 
 
 def listen(contract: Contract, namespace: str) -> list[Finding]:
@@ -281,7 +293,7 @@ def listen(contract: Contract, namespace: str) -> list[Finding]:
         until = time.monotonic() + LISTEN_S
         while (left := until - time.monotonic()) > 0:
             # Half the time at least, for publishers that nobody has discovered yet.
-            if left < LISTEN_S / 2 and heard_enough(contract, heard):
+            if left < LISTEN_S / 2 and heard_enough(heard):
                 break
             executor.spin_once(timeout_sec=left)
         for view in contract.views.values():
@@ -299,13 +311,9 @@ def listen(contract: Contract, namespace: str) -> list[Finding]:
 def judge_graph(contract: Contract, heard: Mapping[str, Heard], commanders: int) -> list[Finding]:
     """Findings about what was heard."""
     findings = [judge_view(view, heard[view.name]) for view in contract.views.values()]
+    period_s = contract.control_period_s
     for name in ("ee_pose", "joints", "gripper"):
-        if heard[name].arrivals:
-            rate_hz = _rate(heard[name].arrivals)
-            findings.append(Finding(f"arm {name}", GREEN, f"{rate_hz:.0f} Hz"))
-        else:
-            cure = "start the arm (simulated: `vilp up`), or correct proprio.* in the contract"
-            findings.append(Finding(f"arm {name}", RED, "nothing received", cure))
+        findings.append(judge_state(f"arm {name}", heard[name], period_s))
     clocks = [judge_clock(name, note, contract.staleness_s) for name, note in heard.items()]
     wrong = [clock for clock in clocks if clock is not None]
     if any(note.ages for note in heard.values()):
