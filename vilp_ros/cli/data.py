@@ -59,7 +59,7 @@ def _datasets(paths: list[Path], plot: Path | None) -> dict[str, Any]:
         file.close()
     table = Table("", *found)
     for name in ("task", "views", "control_period_s", "episodes", "roles", "success", "steps"):
-        table.add_row(name, *(str(s[name]) for s in found.values()))
+        table.add_row(name, *(_words(s[name]) for s in found.values()))
     table.add_row(
         "disturbed", *(f"{s['disturbed'] / max(s['steps'], 1):.0%}" for s in found.values())
     )
@@ -71,9 +71,20 @@ def _datasets(paths: list[Path], plot: Path | None) -> dict[str, Any]:
         table.add_row(f"{name} to", *(_row(s, name, "max") for s in found.values()))
     Console().print(table)
     for name, figures in found.items():
+        if not figures["outliers"]:
+            continue
+        count = len(figures["outliers"])
+        print(f"{name}: {count} of {figures['episodes']} episodes stand{'s' * (count == 1)} out")
         for episode, text in figures["outliers"].items():
-            print(f"{name}, episode {episode} stands out: {text}")
+            print(f"  episode {episode}: {text}")
     return found
+
+
+def _words(value: Any) -> str:
+    """As a person writes it: `agentview, eye_in_hand`; `expert 150, suboptimal 60`."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {count}" for key, count in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _row(figures: dict[str, Any], channel: str, what: str) -> str:
