@@ -101,6 +101,13 @@ def test_noise_is_known_and_a_takeover_is_a_correction(tmp_path):
     # Frame 1 on is kept; command 10, the first of the human, is in force from frame 11.
     np.testing.assert_array_equal(episode.disturbed, np.arange(1, 20) <= 10)
     assert json.loads(episode.info["commanders"]) == {"policy": 10, "teleop": 9}
+    slow = SMALL.replace(
+        "gripper_topic: gripper_target\n  latency_s: 0.0",
+        "gripper_topic: gripper_target\n  latency_s: 0.02",
+    )
+    assert slow != SMALL
+    late, _ = converted(tmp_path / "slow", traffic(ROBOT, who="teleop"), labels={"contract": slow})
+    assert set(json.loads(late.info["commanders"])) == {"teleop"}  # of an arm that acts late
     noisy, _ = converted(tmp_path / "noisy", traffic(ROBOT, who="expert+noise"))
     assert noisy.role == "expert"
     assert noisy.disturbed.all()

@@ -11,10 +11,11 @@ HELP = "time a bundle: engine x threads x denoising steps"
 DESCRIPTION = """\
 Times whole replans (encode the views, plan, actions) on observations of the bundle's task, without
 and with decoding every frame of the plan, which only pictures of it need.
-Every engine x threads pair runs in a process of its own; warm-up is left out. Engines other than
-torch are compared with it: `off by` is the largest distance between their target positions at equal
-noise and observations (turns and gripper widths are in the JSON file).
-The table says how loaded the machine was: figures of a busy machine are upper bounds.
+Every engine x threads pair runs in a process of its own; warm-up is left out. A row ends after
+--repeats replans or --budget seconds, and says how many there were (n): the p99 of a few is the
+slowest of them. Engines other than torch are compared with it: `off by` is the largest distance
+between their target positions at equal noise and observations (turns and gripper widths are in the
+JSON file). The table says how loaded the machine was: figures of a busy machine are upper bounds.
 
   vilp bench --bundle models/ldp_lift
   vilp bench --bundle models/ldp_lift --engines openvino --threads 1 --steps 4 --json bench.json
@@ -43,9 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--against",
         type=Path,
         metavar="RECIPE",
-        help="also time the untrained networks of this recipe, such as the VILP paper's",
+        help="also time the untrained networks of this recipe, such as the VILP paper's, with the "
+        "last of --threads, at the bundle's steps and its own",
     )
     parser.add_argument("--repeats", type=int, metavar="N", default=200, help="timed replans a row")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        metavar="SECONDS",
+        default=10.0,
+        help="end a row after so long, with and without decoding, from three replans on",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (torch only)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the table to this file")
     late = parser.add_argument_group("delay")
@@ -69,51 +78,67 @@ def run(args: argparse.Namespace) -> int:
 
     from vilp_ros.evaluation.bench import bench
 
-    console = Console()
-    with console.status("timing"):
+    console, aside = Console(), Console(stderr=True, highlight=False)
+    with aside.status("timing"):
         report = bench(
             args.bundle,
             engines=args.engines,
             threads=args.threads,
             steps=args.steps,
             repeats=args.repeats,
+            budget_s=args.budget,
             device=args.device,
             against=args.against,
+            tell=lambda row: aside.print(_line(row)),
         )
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(report, indent=2) + "\n")
-    for decoded in (False, True):
-        console.print(_table(report, decoded))
+    for name in dict.fromkeys(row["of"] for row in report["rows"]):
+        rows = [row for row in report["rows"] if row["of"] == name]
+        for decoded in (False, True):
+            console.print(_table(name, rows, decoded))
+    if any(row["decode_ms"]["p50"] is None for row in report["rows"]):
+        console.print("decode in idm: the actions come from decoded frames, so all are decoded")
     facts = report["machine"]
     load = facts["load_average"][0]
     console.print(f"{facts['cpu']}, {facts['cores']} cores, load average {load:.2f} at the start")
     return 0
 
 
-def _table(report: dict[str, Any], decoded: bool) -> Any:
+def _line(row: dict[str, Any]) -> str:
+    """What is said of a row as soon as it is measured."""
+    which = f"{row['of']} {row['engine']} {row['threads']} thread(s) {row['steps']} step(s)"
+    figures = f"{row['total_ms']['p50']:.1f} ms, decoded {row['total_decoded_ms']['p50']:.1f} ms"
+    return f"{which}: {figures}, n {row['n']}; loaded in {row['load_s']:.0f} s"
+
+
+def _table(name: str, rows: list[dict[str, Any]], decoded: bool) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.console import JustifyMethod
     from rich.table import Table
 
     how = "every frame decoded" if decoded else "nothing decoded"
     table = Table(
-        title=f"{report['bundle']}: ms of one replan, {how} (parts: p50)",
+        title=f"{name}: ms of one replan, {how} (parts: p50)",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     parts = ("decode",) if decoded else ("encode", "plan", "idm")
     total, rate = ("total_decoded", "plans_per_s_decoded") if decoded else ("total", "plans_per_s")
     last = () if decoded else ("off by",)
-    for column in ("of", "engine", "threads", "steps", *parts, "p50", "p99", "plans/s", *last):
-        justify: JustifyMethod = "left" if column in ("of", "engine") else "right"
+    columns = ("engine", "threads", "steps", "n", *parts, "p50", "p99", "plans/s", *last)
+    for column in columns:
+        justify: JustifyMethod = "left" if column == "engine" else "right"
         table.add_column(column, justify=justify, no_wrap=True)
-    for row in report["rows"]:
+    for row in rows:
         apart = row.get("against_torch")
-        cells = [row["of"], row["engine"], str(row["threads"]), str(row["steps"])]
-        cells += [f"{row[f'{part}_ms']['p50']:.1f}" for part in parts]
+        cells = [row["engine"], str(row["threads"]), str(row["steps"])]
+        cells += [str(row["n_decoded" if decoded else "n"])]
+        p50s = [row[f"{part}_ms"]["p50"] for part in parts]
+        cells += ["in idm" if p50 is None else f"{p50:.1f}" for p50 in p50s]
         cells += [f"{row[f'{total}_ms'][p]:.1f}" for p in ("p50", "p99")]
-        cells += [f"{row[rate]:.0f}"]
+        cells += [f"{row[rate]:.3g}"]
         if not decoded:
             cells += ["" if apart is None else f"{apart['position_mm']:.2f} mm"]
         table.add_row(*cells)

@@ -9,6 +9,7 @@ from vilp_ros.contract import Limits
 from vilp_ros.control.action import Array, difference, fault, moved
 
 MAX_STEP_S = 0.1
+GRIPPER_SLACK_M = 0.005  # a policy that aims past an end of the range by less means the end
 
 
 class UnsafeCommandError(ValueError):
@@ -42,6 +43,7 @@ class SafetyLimits:
             self._bounded = list(range(8))
         self._names = [*names, "gripper_width"]
         self._low, self._high = np.array([*ranges, limits.gripper_width]).T
+        self._slack = np.append(np.zeros(len(ranges)), GRIPPER_SLACK_M)
 
     def clamp(
         self,
@@ -60,7 +62,8 @@ class SafetyLimits:
                 stalled has not earned a leap.
 
         Returns:
-            The command (8,), and the limits that acted, named as in the contract.
+            The command (8,), and the limits that acted, named as in the contract; the gripper's
+            range only if it took more than `GRIPPER_SLACK_M`.
 
         Raises:
             UnsafeCommandError: if an input is not finite, has a wrong shape or no unit quaternion.
@@ -75,7 +78,8 @@ class SafetyLimits:
 
         values = wanted[self._bounded]
         inside = np.clip(values, self._low, self._high)
-        acted = [self._names[index] for index in np.flatnonzero(inside != values)]
+        over = np.abs(inside - values) > self._slack
+        acted = [self._names[index] for index in np.flatnonzero(over)]
         wanted[self._bounded] = inside
 
         change = difference(self._kind, start, wanted)

@@ -43,7 +43,8 @@ class Commands:
         if what == "source":
             self._by_policy = True
         elif what == "commander":
-            self._who[seconds(message.stamp)] = message.frame_id
+            stamp_s = seconds(message.stamp) + self._contract.action.latency_s
+            self._who[stamp_s] = message.frame_id
         elif what == "arm":
             self._arm.append(self._target(message))
             self.stamps.append(self._stamp(message, self.stamps))

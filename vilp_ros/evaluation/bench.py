@@ -1,7 +1,7 @@
 """How long one whole replan takes: engine x threads x DDIM steps, and whether engines agree.
 
-Thread counts belong to a process, so every engine x threads pair runs in a fresh one
-(`python -m vilp_ros.evaluation.bench`), which reads its job from stdin and prints JSON.
+Thread counts belong to a process, so every engine x threads pair runs in a fresh one, see
+`vilp_ros.evaluation.bench_process`.
 """
 
 from __future__ import annotations
@@ -9,55 +9,24 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.statistics import percentiles
+from vilp_ros.evaluation.bench_process import Job
 from vilp_ros.geometry import ee_proprio, quat_angle
 
 if TYPE_CHECKING:
     from vilp_ros.policy.bundle import BundleSpec
-    from vilp_ros.policy.policy import Noise, Policy
 
-PARTS = ("encode", "plan", "idm", "total")
-DECODED_PARTS = ("decode", "total_decoded")
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one process measures.
-
-    Attributes:
-        bundle: folder of the policy bundle.
-        engine: `torch` or `openvino`.
-        threads: threads of that engine.
-        steps: DDIM step counts, one row each.
-        repeats: measured replans a row, and as many again with decoding.
-        warmup: replans before the first measured one.
-        device: as in `load_policy`.
-        observations: .npz file with `images` (N, V, H, W, 3) uint8 and `proprio` (N, 10).
-        actions: .npz file to write, `actions_<steps>` (N, horizon, 8) each.
-    """
-
-    bundle: str
-    engine: str
-    threads: int
-    steps: tuple[int, ...]
-    repeats: int
-    warmup: int
-    device: str
-    observations: str
-    actions: str
+Tell = Callable[[dict[str, Any]], None]
 
 
 def record_observations(bundle: str | Path, path: Path, n: int = 16) -> None:
@@ -80,70 +49,6 @@ def record_observations(bundle: str | Path, path: Path, n: int = 16) -> None:
     finally:
         env.close()
     np.savez(path, images=np.stack(images), proprio=np.stack(proprio))
-
-
-def measure(job: Job) -> list[dict[str, Any]]:
-    """Times `job` in this process; writes its actions and returns a row for every step count."""
-    from vilp_ros.policy.bundle import load_policy
-    from vilp_ros.policy.engines import choose_device
-
-    with np.load(job.observations) as data:
-        images, proprio = data["images"], data["proprio"]
-    rows: list[dict[str, Any]] = []
-    actions: dict[str, np.ndarray] = {}
-    for steps in job.steps:
-        began = time.perf_counter()
-        policy = load_policy(
-            job.bundle, device=job.device, engine=job.engine, threads=job.threads, steps=steps
-        )
-        load_s = time.perf_counter() - began
-        noise = policy.noise(0)
-        inputs = list(zip(images, proprio, strict=True))
-        plain, decoded = (_times(policy, noise, inputs, job, decode=d) for d in (False, True))
-        row: dict[str, Any] = {
-            "engine": job.engine,
-            "device": choose_device(job.device),
-            "threads": job.threads,
-            "steps": steps,
-        }
-        row |= {f"{p}_ms": percentiles(plain[:, i], 1e3) for i, p in enumerate(PARTS)}
-        row["plans_per_s"] = 1.0 / float(plain[:, -1].mean())
-        for i, part in enumerate(DECODED_PARTS, -len(DECODED_PARTS)):
-            row[f"{part}_ms"] = percentiles(decoded[:, i], 1e3)
-        row["plans_per_s_decoded"] = 1.0 / float(decoded[:, -1].mean())
-        row["load_s"] = load_s
-        row["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        rows.append(row)
-        states = [policy.encode(*x) for x in inputs]
-        actions[f"actions_{steps}"] = np.stack(
-            [policy.act(policy.plan(state, noise), noise) for state in states]
-        )
-    np.savez(job.actions, **actions)
-    return rows
-
-
-def _times(
-    policy: Policy,
-    noise: Noise,
-    inputs: Sequence[tuple[np.ndarray, np.ndarray]],
-    job: Job,
-    decode: bool,
-) -> np.ndarray:
-    """Seconds of every measured replan, a column a part, the whole last."""
-    times = []
-    for i in range(job.warmup + job.repeats):
-        clock = [time.perf_counter()]
-        state = policy.encode(*inputs[i % len(inputs)])
-        clock.append(time.perf_counter())
-        plan = policy.plan(state, noise)
-        clock.append(time.perf_counter())
-        policy.act(plan, noise)
-        clock.append(time.perf_counter())
-        if decode:
-            policy.decode(plan)
-            clock.append(time.perf_counter())
-        times.append([*np.diff(clock), clock[-1] - clock[0]])
-    return np.array(times[job.warmup :])
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
@@ -185,9 +90,11 @@ def bench(
     threads: Sequence[int],
     steps: Sequence[int],
     repeats: int = 200,
+    budget_s: float = 10.0,
     warmup: int = 20,
     device: str = "auto",
     against: str | Path | None = None,
+    tell: Tell = lambda row: None,
 ) -> dict[str, Any]:
     """The whole table.
 
@@ -196,22 +103,26 @@ def bench(
         engines: of `vilp_ros.policy.engines.ENGINES`.
         threads: thread counts.
         steps: DDIM step counts.
-        repeats: timed replans a row.
-        warmup: replans before the first timed one.
+        repeats: timed replans a row, `n`, and as many with decoding, `n_decoded`.
+        budget_s: seconds after which a row has enough of either, from three replans on.
+        warmup: replans before the first timed one, for at most a tenth of the budget.
         device: as in `load_policy`.
-        against: a recipe whose networks, untrained, are timed in the same run with the most
-            threads: a tenth of the repeats, at the first and the last of `steps` and its own.
+        against: a recipe whose networks, untrained, are timed in the same run with the last of
+            `threads`: at the bundle's own number of steps and at the recipe's.
+        tell: called with every row as soon as it is measured.
 
     Returns:
         `{bundle, machine, rows}`; a row has the name of what it times (`of`), p50/p99 of every
         part in ms, plans a second (the same with every frame of each plan decoded: `decode_ms`,
-        `total_decoded_ms`, `plans_per_s_decoded`, timed apart), seconds to load, peak memory, and
-        for engines other than torch the largest difference of the actions against torch at equal
-        steps, noise and observations.
+        `total_decoded_ms`, `plans_per_s_decoded`, timed apart unless the actions themselves come
+        from decoded frames), seconds to load and compile, peak memory, and for engines other than
+        torch the largest difference of the actions against torch at equal steps and noise, on as
+        many of 16 observations as both reached.
 
     Raises:
         VilpError: unknown engine, or a process failed; its last lines are in the message.
     """
+    from vilp_ros.policy.bundle import load_spec
     from vilp_ros.policy.engines import ENGINES
 
     if unknown := set(engines) - set(ENGINES):
@@ -226,41 +137,42 @@ def bench(
             threads=1,
             steps=tuple(steps),
             repeats=repeats,
+            budget_s=budget_s,
             warmup=warmup,
             device=device,
             observations=str(folder / "observations.npz"),
             actions=str(folder / "actions.npz"),
         )
-        rows = _rows(job, engines, threads)
+        rows = _rows(job, engines, threads, tell)
         if against is not None:
-            other = _untrained(against, bundle, folder / "against")
-            few = tuple(sorted({steps[0], steps[-1], other.policy.sampler.planner_steps}))
-            job = replace(
-                job,
-                bundle=str(folder / "against"),
-                steps=few,
-                repeats=max(3, repeats // 10),
-                warmup=1,
-            )
-            rows += [row | {"of": Path(against).stem} for row in _rows(job, engines, threads[-1:])]
+            other = folder / Path(against).stem
+            own = _untrained(against, bundle, other), load_spec(bundle)
+            few = tuple(sorted({spec.policy.sampler.planner_steps for spec in own}))
+            rows += _rows(replace(job, bundle=str(other), steps=few), engines, threads[-1:], tell)
     return {"bundle": str(bundle), "machine": facts, "rows": rows}
 
 
-def _rows(job: Job, engines: Sequence[str], threads: Sequence[int]) -> list[dict[str, Any]]:
+def _rows(
+    job: Job, engines: Sequence[str], threads: Sequence[int], tell: Tell
+) -> list[dict[str, Any]]:
     """The rows of one bundle; a job's engine, threads and device are filled in."""
     rows: list[dict[str, Any]] = []
     reference: dict[int, np.ndarray] = {}
+    of = {"of": Path(job.bundle).name}
     for engine in sorted(engines, key=lambda e: e != "torch"):  # torch first: the reference
         for n in threads:
             device = "cpu" if engine == "openvino" else job.device
-            measured = run_job(replace(job, engine=engine, threads=n, device=device))
+            one = replace(job, engine=engine, threads=n, device=device)
+            measured = run_job(one, lambda row: tell(of | row))
             with np.load(job.actions) as data:
                 for row in measured:
                     found = data[f"actions_{row['steps']}"]
                     expected = reference.setdefault(row["steps"], found)
                     if engine != "torch" and "torch" in engines:
-                        row["against_torch"] = difference(found, expected)
-            rows += [{"of": Path(job.bundle).name} | row for row in measured]
+                        both = min(len(found), len(expected))
+                        apart = difference(found[:both], expected[:both])
+                        row["against_torch"] = apart | {"observations": both}
+            rows += [of | row for row in measured]
     return rows
 
 
@@ -273,27 +185,34 @@ def _untrained(recipe: str | Path, bundle: str | Path, folder: Path) -> BundleSp
     return save_untrained(folder, spec.views, task=spec.task, policy=read_policy(recipe))
 
 
-def run_job(job: Job) -> list[dict[str, Any]]:
-    """`measure` in a fresh process.
+def run_job(job: Job, tell: Tell = lambda row: None) -> list[dict[str, Any]]:
+    """The rows of `job`, measured in a fresh process; `tell` hears of each as it comes.
 
     Raises:
         VilpError: it failed.
     """
-    environment = os.environ | {"OMP_NUM_THREADS": str(job.threads)}
-    done = subprocess.run(
-        [sys.executable, "-m", "vilp_ros.evaluation.bench"],
-        input=json.dumps(asdict(job)),
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    if done.returncode != 0:
-        tail = "\n".join(done.stderr.strip().splitlines()[-5:])
-        raise VilpError(f"bench of {job.engine} with {job.threads} thread(s) failed:\n{tail}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-if __name__ == "__main__":
-    _job = json.load(sys.stdin)
-    sys.stdout.write(json.dumps(measure(Job(**_job | {"steps": tuple(_job["steps"])}))) + "\n")
+    rows = []
+    with (
+        tempfile.TemporaryFile("w+") as complaints,
+        subprocess.Popen(
+            [sys.executable, "-m", "vilp_ros.evaluation.bench_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": str(job.threads)},
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process.stdin as job_to:
+            json.dump(asdict(job), job_to)
+        for line in process.stdout:
+            if line.startswith('{"engine"'):  # libraries print, too
+                rows.append(json.loads(line))
+                tell(rows[-1])
+        if process.wait() != 0:
+            complaints.seek(0)
+            tail = "".join(complaints.readlines()[-5:]).rstrip()
+            raise VilpError(f"bench of {job.engine} with {job.threads} thread(s) failed:\n{tail}")
+    return rows
