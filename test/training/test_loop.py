@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from vilp_ros.training import checkpoint
+from vilp_ros.errors import VilpError
+from vilp_ros.policy.spec import load_spec
+from vilp_ros.training import checkpoint, run
 from vilp_ros.training.config import OptimConfig
 from vilp_ros.training.loop import Objective, fit, learning_rate
 
@@ -284,3 +286,12 @@ def test_a_video_policy_trains_and_its_plans_depend_on_what_it_sees(tmp_path, ov
     actions = policy.act(plans[0], noise)
     assert actions.shape == (6, 8)
     assert policy.decode(plans[0]).shape == (4, 1, *view, 3)
+
+
+def test_an_error_of_a_part_is_said_in_a_line(tmp_path, capfd):
+    parts = [(load_spec, (tmp_path / name,)) for name in ("one", "two")]
+    with pytest.raises(VilpError, match="its error is printed above"):
+        run._parallel(parts, 2)
+    said = capfd.readouterr().err
+    assert f"{tmp_path / 'one'}" in said
+    assert "Traceback" not in said

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -96,7 +97,12 @@ def _parallel(calls: list[tuple[Callable, tuple]], jobs: int) -> None:
 
 def _one_thread(function: Callable, args: tuple) -> None:
     torch.set_num_threads(1)
-    function(*args)
+    try:
+        function(*args)
+    except VilpError as error:
+        sys.exit(f"vilp: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # the parent was interrupted too, and says so
 
 
 def _table(recipe: Recipe, views: tuple[str, ...]) -> tuple[Table, np.ndarray, np.ndarray]:
