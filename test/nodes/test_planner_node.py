@@ -293,7 +293,10 @@ def test_every_plan_has_a_strip_of_its_own_stamp(probe, feed, plans, planner):
             "its strip",
         )
     assert len(strips) == len(stamps)
-    assert float(probe.values("planner").get("strip_rate_hz", 0)) >= 0
+    probe.spin_until(
+        lambda: "planner" in probe.reports and float(probe.values("planner")["strip_rate_hz"]) > 0,
+        "their rate on /diagnostics",
+    )
 
 
 def test_rows_of_the_path_are_as_far_apart_as_those_of_the_plan(probe, feed, plans, planner):
