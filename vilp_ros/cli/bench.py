@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
             budget_s=args.budget,
             device=args.device,
             against=args.against,
-            tell=lambda row: aside.print(_line(row)),
+            tell=lambda row: aside.print(_line(row), soft_wrap=True),
         )
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
