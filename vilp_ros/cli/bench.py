@@ -113,6 +113,10 @@ def _line(row: dict[str, Any]) -> str:
     return f"{which}: {figures}, n {row['n']}; loaded in {row['load_s']:.0f} s"
 
 
+def _ms(value: float) -> str:
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
 def _table(name: str, rows: list[dict[str, Any]], decoded: bool) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.console import JustifyMethod
@@ -126,7 +130,8 @@ def _table(name: str, rows: list[dict[str, Any]], decoded: bool) -> Any:
     )
     parts = ("decode",) if decoded else ("encode", "plan", "idm")
     total, rate = ("total_decoded", "plans_per_s_decoded") if decoded else ("total", "plans_per_s")
-    last = () if decoded else ("off by",)
+    compared = not decoded and any("against_torch" in row for row in rows)
+    last = ("off by",) if compared else ()
     columns = ("engine", "threads", "steps", "n", *parts, "p50", "p99", "plans/s", *last)
     for column in columns:
         justify: JustifyMethod = "left" if column == "engine" else "right"
@@ -136,10 +141,10 @@ def _table(name: str, rows: list[dict[str, Any]], decoded: bool) -> Any:
         cells = [row["engine"], str(row["threads"]), str(row["steps"])]
         cells += [str(row["n_decoded" if decoded else "n"])]
         p50s = [row[f"{part}_ms"]["p50"] for part in parts]
-        cells += ["in idm" if p50 is None else f"{p50:.1f}" for p50 in p50s]
-        cells += [f"{row[f'{total}_ms'][p]:.1f}" for p in ("p50", "p99")]
+        cells += ["in idm" if p50 is None else _ms(p50) for p50 in p50s]
+        cells += [_ms(row[f"{total}_ms"][p]) for p in ("p50", "p99")]
         cells += [f"{row[rate]:.3g}"]
-        if not decoded:
+        if compared:
             cells += ["" if apart is None else f"{apart['position_mm']:.2f} mm"]
         table.add_row(*cells)
     return table
