@@ -3,6 +3,7 @@
 import os
 import pty
 import struct
+import subprocess
 import sys
 from functools import partial
 
@@ -125,3 +126,11 @@ def test_a_person_takes_over_from_a_controller_and_gives_back(probe, contract, p
     finally:
         rig.close()
         probe.node.destroy_service(service)
+
+
+def test_an_arm_that_takes_no_poses_is_refused(domain):
+    words = ["-m", "vilp_ros.nodes.teleop", "--ros-args", "-p", "contract:=fr3_direct"]
+    told = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    assert told.returncode == 2
+    assert "takes joint_trajectory" in told.stderr
+    assert "fr3_crisp" in told.stderr

@@ -43,7 +43,11 @@ class TeleopNode(Node):
         self._contract = contract = Contract.load(find_contract(settings.contract))
         action, proprio = contract.action, contract.proprio
         if action.kind != "ee_pose" or action.pose_topic is None:
-            raise VilpError(f"teleop commands ee_pose; {contract.robot} takes {action.kind}")
+            takes = action.kind if action.kind != "ee_pose" else action.transport
+            raise VilpError(
+                f"teleop publishes poses on action.pose_topic; {contract.robot} takes {takes} and "
+                "names no such topic: use a contract that does (sim_panda, fr3_crisp)"
+            )
         self._device = open_device(settings.device, settings.device_path)
         self._jog = Jog(contract.limits, settings.linear_speed, settings.angular_speed)
         self._has_arm = False
