@@ -43,8 +43,7 @@ class Commands:
         if what == "source":
             self._by_policy = True
         elif what == "commander":
-            stamp_s = seconds(message.stamp) + self._contract.action.latency_s
-            self._who[stamp_s] = message.frame_id
+            self._who[self._acts_s(message.stamp)] = message.frame_id
         elif what == "arm":
             self._arm.append(self._target(message))
             self.stamps.append(self._stamp(message, self.stamps))
@@ -79,5 +78,8 @@ class Commands:
 
     def _stamp(self, message: Any, before: list[float]) -> float:
         """When a command acts; never before the one before it."""
-        stamp_s = seconds(message.header.stamp) + self._contract.action.latency_s
+        stamp_s = self._acts_s(message.header.stamp)
         return max(stamp_s, before[-1]) if before else stamp_s
+
+    def _acts_s(self, stamp: Any) -> float:
+        return seconds(stamp) + self._contract.action.latency_s

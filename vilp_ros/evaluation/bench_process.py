@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vilp_ros.policy.policy import Noise, Policy
 
 PARTS = ("encode", "plan", "idm", "total")
-DECODED_PARTS = ("decode", "total_decoded")
 FEWEST = 3
 """Replans behind a figure, however long they take."""
 
@@ -68,9 +67,8 @@ def measure(job: Job) -> Iterator[dict[str, Any]]:
         job.bundle, device=job.device, engine=job.engine, threads=job.threads, steps=1
     )
     policy_spec, noise = policy.spec.policy, policy.noise(0)
-    plan = policy.plan(
-        policy.encode(*inputs[0]), noise
-    )  # networks are compiled at their first call
+    # Networks are compiled at their first call.
+    plan = policy.plan(policy.encode(*inputs[0]), noise)
     policy.act(plan, noise)
     policy.decode(plan)
     load_s = time.perf_counter() - began
@@ -89,13 +87,13 @@ def measure(job: Job) -> Iterator[dict[str, Any]]:
         row |= {f"{p}_ms": percentiles(plain[:, i], 1e3) for i, p in enumerate(PARTS)}
         row["plans_per_s"] = 1.0 / float(plain[:, -1].mean())
         if acts_on_frames:  # every frame was decoded for the actions
-            decoded = np.column_stack([np.full(len(plain), np.nan), plain[:, -1]])
+            decode, whole = np.empty(0), plain[:, -1]
         else:
-            decoded = _times(policy, noise, inputs, job, decode=True)[0][:, -2:]
-        row["n_decoded"] = len(decoded)
-        row["decode_ms"] = percentiles(decoded[~np.isnan(decoded[:, 0]), 0], 1e3)
-        row["total_decoded_ms"] = percentiles(decoded[:, 1], 1e3)
-        row["plans_per_s_decoded"] = 1.0 / float(decoded[:, 1].mean())
+            decode, whole = _times(policy, noise, inputs, job, decode=True)[0][:, -2:].T
+        row["n_decoded"] = len(whole)
+        row["decode_ms"] = percentiles(decode, 1e3)
+        row["total_decoded_ms"] = percentiles(whole, 1e3)
+        row["plans_per_s_decoded"] = 1.0 / float(whole.mean())
         row["load_s"] = load_s
         row["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         yield row

@@ -50,8 +50,8 @@ class Diagnostics:
     """Asks `report` ten times a second, publishes once a second and whenever the level changes.
 
     A change of level is logged too, for whoever watches a terminal; while a node starts, what it
-    waits for is information. Runs on a steady clock, so that
-    it speaks even when nothing publishes /clock.
+    waits for is information. Runs on a steady clock, so that it speaks even when nothing publishes
+    /clock.
 
     Args:
         node: Publishes on its relative topic `diagnostics`, under its full name.

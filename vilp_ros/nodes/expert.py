@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
-from sensor_msgs.msg import JointState
-from std_msgs.msg import Header
 
 from vilp_ros.contract import Contract
 from vilp_ros.control.limits import SafetyLimits
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.messages import to_joint_state, to_pose
+from vilp_ros.nodes.demonstrated import DemonstratedCommands
 from vilp_ros.sim.demonstrator import Demonstrator, Job
 from vilp_ros.sim.env import Observation, SimEnv
 from vilp_ros.sim.experts import MODES
@@ -35,15 +31,10 @@ class ExpertDriver:
     """
 
     def __init__(self, node: Node, contract: Contract, role: str) -> None:
-        action = contract.action
         if role not in ("expert", "suboptimal"):
             raise VilpError(f"expert is {role!r}: choose from expert, suboptimal")
-        if action.kind != "ee_pose" or action.pose_topic is None:
-            raise VilpError(f"the expert commands ee_pose; {contract.robot} takes {action.kind}")
         self._contract, self._role, self.state = contract, role, "waiting"
-        self._pose = node.create_publisher(PoseStamped, action.pose_topic, qos.LATEST)
-        self._gripper = node.create_publisher(JointState, action.gripper_topic, qos.LATEST)
-        self._commander = node.create_publisher(Header, "commander", qos.LATEST)
+        self._commands = DemonstratedCommands(node, contract)
         self._limits = SafetyLimits(contract.limits, "ee_pose")
 
     def reset(self, env: SimEnv, seed: int, mode: int, noise: float) -> Observation:
@@ -72,7 +63,4 @@ class ExpertDriver:
         measured = np.append(observation.ee_pose, observation.gripper_width)
         period_s = self._contract.control_period_s
         self._command, _ = self._limits.clamp(action, self._command, measured, period_s)
-        header = Header(stamp=stamp, frame_id=self._contract.base_frame)
-        self._commander.publish(Header(stamp=stamp, frame_id=NOISE if pushed else EXPERT))
-        self._gripper.publish(to_joint_state(["gripper_width"], self._command[7:], stamp))
-        self._pose.publish(PoseStamped(header=header, pose=to_pose(self._command[:7])))
+        self._commands.send(self._command, stamp, NOISE if pushed else EXPERT)

@@ -9,7 +9,6 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from vilp_ros.contract import Contract
@@ -19,9 +18,9 @@ from vilp_ros.data.commands import HUMAN
 from vilp_ros.data.observe import from_pose
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
+from vilp_ros.nodes.demonstrated import DemonstratedCommands
 from vilp_ros.nodes.diagnostics import OK, WARN, Diagnostics, Report
 from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.messages import to_joint_state, to_pose
 from vilp_ros.nodes.parameters import TELEOP, declare
 from vilp_ros.nodes.process import run
 from vilp_ros.nodes.teleop_devices import KEYBOARD_HELP, open_device
@@ -41,13 +40,8 @@ class TeleopNode(Node):
         self.loading = False
         settings = declare(self, TELEOP)
         self._contract = contract = Contract.load(find_contract(settings.contract))
-        action, proprio = contract.action, contract.proprio
-        if action.kind != "ee_pose" or action.pose_topic is None:
-            takes = action.kind if action.kind != "ee_pose" else action.transport
-            raise VilpError(
-                f"teleop publishes poses on action.pose_topic; {contract.robot} takes {takes} and "
-                "names no such topic: use a contract that does (sim_panda, fr3_crisp)"
-            )
+        proprio = contract.proprio
+        self._commands = DemonstratedCommands(self, contract)
         self._device = open_device(settings.device, settings.device_path)
         self._jog = Jog(contract.limits, settings.linear_speed, settings.angular_speed)
         self._has_arm = False
@@ -55,9 +49,6 @@ class TeleopNode(Node):
         self._width: float | None = None
         self._heard_s, self._last_s = 0.0, time.monotonic()
         self._said = "waiting for the state of the arm"
-        self._pose = self.create_publisher(PoseStamped, action.pose_topic, qos.LATEST)
-        self._gripper = self.create_publisher(JointState, action.gripper_topic, qos.LATEST)
-        self._commander = self.create_publisher(Header, "commander", qos.LATEST)
         self._enable = self.create_client(SetBool, "controller/enable")
         self._recorder = {
             name: self.create_client(Trigger, f"recorder/{name}")
@@ -111,14 +102,7 @@ class TeleopNode(Node):
             self._said = str(error)
             return
         self._said = "a person steers"
-        self._send(command)
-
-    def _send(self, command: np.ndarray) -> None:
-        stamp = self.get_clock().now().to_msg()
-        header = Header(stamp=stamp, frame_id=self._contract.base_frame)
-        self._commander.publish(Header(stamp=stamp, frame_id=HUMAN))
-        self._gripper.publish(to_joint_state(["gripper_width"], command[7:], stamp))
-        self._pose.publish(PoseStamped(header=header, pose=to_pose(command[:7])))
+        self._commands.send(command, self.get_clock().now().to_msg(), HUMAN)
 
     def _obey(self, word: str) -> None:
         if word == "gripper":
