@@ -347,6 +347,11 @@ def test_what_leaves_follows_from_the_transport(tmp_path):
             ("kind: ee_pose ", "kind: joint_position "),
             "action.kind: found 'joint_position', allowed: 'ee_pose', since action.transport",
         ),
+        (
+            "fr3_crisp",
+            ("crisp_pose ", "crisp_joint\n  joint_topic: target_joint "),
+            "action.pose_topic: found 'target_pose', allowed: another, such as 'commanded_pose'",
+        ),
         ("fr3_crisp", ("crisp_pose ", "crips_pose "), "allowed: one of ['target', 'joint_traj"),
     ],
 )

@@ -28,7 +28,7 @@ def test_the_target_moves_as_fast_as_the_stick_says():
 def test_the_gripper_opens_and_closes_in_time():
     jog, measured = Jog(LIMITS, fingers=0.1), START.copy()
     jog.step(np.zeros(6), measured, DT)
-    jog.open = False
+    jog.grip()
     for _ in range(20):
         measured = jog.step(np.zeros(6), measured, DT)
     assert measured[7] == pytest.approx(0.04)

@@ -15,6 +15,7 @@ from std_srvs.srv import Trigger
 
 from vilp_ros.cli.main import main
 from vilp_ros.nodes import qos
+from vilp_ros.nodes.files import find_contract
 
 VILP = str(Path(sys.executable).with_name("vilp"))
 
@@ -54,12 +55,17 @@ def test_a_bundle_follows_whoever_drives(start, probe, tmp_path):
         (["--shadow"], "with --model"),
         (["--execute"], "only --shadow works on live topics"),
         (["--shadow", "--model", "ldp_lift", "--seconds", "0.5"], "0 inferences, 0 commands on"),
-        (
-            ["--shadow", "--model", "ldp_lift", "--contract", "fr3_ros2_control"],
-            "cannot be compared",
-        ),
     ],
 )
 def test_what_cannot_be_followed_is_said(domain, capsys, words, said):
     assert main(["replay", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_joints_that_no_pose_goes_with_cannot_be_compared(domain, tmp_path, capsys):
+    text, line = find_contract("fr3_direct").read_text(), "  pose_topic: commanded_pose"
+    assert line in text
+    (tmp_path / "arm.yaml").write_text(text.replace(line, "  #"))
+    words = ["--shadow", "--model", "ldp_lift", "--contract", f"{tmp_path}/arm.yaml"]
+    assert main(["replay", *words]) == 2
+    assert "cannot be compared without action.pose_topic" in capsys.readouterr().err

@@ -16,6 +16,7 @@ from std_srvs.srv import SetBool
 
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos, teleop_devices
+from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.graph import Process
 from vilp_ros.nodes.supervisor import Supervisor
 from vilp_ros.nodes.teleop_devices import Gamepad, Keyboard, SpaceMouse, open_device
@@ -128,9 +129,20 @@ def test_a_person_takes_over_from_a_controller_and_gives_back(probe, contract, p
         probe.node.destroy_service(service)
 
 
-def test_an_arm_that_takes_no_poses_is_refused(domain):
-    words = ["-m", "vilp_ros.nodes.teleop", "--ros-args", "-p", "contract:=fr3_direct"]
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("  pose_topic: ", "add action.pose_topic, such as commanded_pose"),
+        ("arm: ", "needs `arm: "),
+    ],
+)
+def test_an_arm_that_cannot_be_steered_is_refused(domain, tmp_path, line, says):
+    text = find_contract("fr3_direct").read_text()
+    text = text.replace("kind: ee_pose ", "kind: joint_position ")  # else the contract is refused
+    kept = [other for other in text.splitlines() if not other.startswith(line)]
+    assert len(kept) == len(text.splitlines()) - 1
+    (tmp_path / "arm.yaml").write_text("\n".join(kept))
+    words = ["-m", "vilp_ros.nodes.teleop", "--ros-args", "-p", f"contract:={tmp_path}/arm.yaml"]
     told = subprocess.run([sys.executable, *words], capture_output=True, text=True)
     assert told.returncode == 2
-    assert "takes joint_trajectory" in told.stderr
-    assert "fr3_crisp" in told.stderr
+    assert says in told.stderr

@@ -20,7 +20,10 @@ WAYS = {
     "crisp_pose": ("fr3_crisp", {}),
     "crisp_joint": (
         "fr3_crisp",
-        {"transport: crisp_pose": "transport: crisp_joint\n  joint_topic: target_joint"},
+        {
+            "transport: crisp_pose": "transport: crisp_joint\n  joint_topic: target_joint",
+            "pose_topic: target_pose": "pose_topic: commanded_pose",
+        },
     ),
 }
 

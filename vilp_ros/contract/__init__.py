@@ -124,7 +124,9 @@ class Action:
         gripper_topic: sensor_msgs/JointState, position[0] = metres between the fingers; with
             `gripper` "franka_actions" the namespace of the actions, such as "franka_gripper".
         latency_s: from sending a command to the arm acting on it; targets are sampled so far ahead.
-        pose_topic: geometry_msgs/PoseStamped; may be left out where it is not needed.
+        pose_topic: geometry_msgs/PoseStamped, where the hand shall be. Arms that take poses listen
+            to it; where joints are sent it is for the record, so that bags have actions: a topic
+            that no arm listens to. May be left out where it is not needed.
         joint_topic: trajectory_msgs/JointTrajectory, or sensor_msgs/JointState for "crisp_joint";
             may be left out where it is not needed.
         transport: how targets reach the arm. "target": each one as it is, PoseStamped or a
@@ -141,6 +143,13 @@ class Action:
     joint_topic: str | None = field(metadata=by(_topic), default=None)
     transport: str = field(metadata=by(choice(*TRANSPORTS)), default="target")
     gripper: str = field(metadata=by(choice(*GRIPPERS)), default="topic")
+
+    @property
+    def width_topic(self) -> str:
+        """sensor_msgs/JointState of the wanted width; for the record where that is an action."""
+        if self.gripper == "franka_actions":
+            return f"{self.gripper_topic}/commanded_width"
+        return self.gripper_topic
 
     @property
     def sends(self) -> str:
@@ -360,6 +369,10 @@ class Contract:
             if self.arm is None:
                 why = f"{reason} and inverse kinematics is needed"
                 key.child("arm").refuse(None, f"one of {list(ARMS)}, since {why}")
+        # crisp_controllers listen to both: a record there would move the arm.
+        if action.transport == "crisp_joint" and (action.pose_topic or "").endswith("target_pose"):
+            topic = key.child("action").child("pose_topic")
+            topic.refuse(action.pose_topic, f"another, such as 'commanded_pose', since {reason}")
         if action.transport != "target" and not self.limits.dynamic(action.sends):
             names = "joint_acceleration and joint_jerk"
             if action.sends == "ee_pose":

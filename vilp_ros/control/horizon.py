@@ -16,6 +16,7 @@ from vilp_ros.control.timeline import ActionTimeline
 
 PERIOD_S = 0.02
 AHEAD_S = 0.14  # how far ahead of the motion its target lies
+REACH_S = 0.06  # beside the time to brake: what a single target is reached in, if the limits allow
 BLEND_S = 0.16  # from the targets of one plan to those of the next
 LONGEST_S = 2.0
 
@@ -90,6 +91,40 @@ class Horizon:
                 aims[index] = moved(self._kind, before, u * u * (3 - 2 * u) * change)
         self._aims = (begin_s, aims)
 
+    def reach(
+        self, target: Array, velocity: Array, due_s: float, now_s: float, present: Array
+    ) -> None:
+        """Roll out the way to rest at one target, which may be another at the next call.
+
+        Args:
+            target: (8,) wanted; brought into the ranges.
+            velocity: (D,) with which it moves from call to call.
+            due_s: when the way begins, one of the times of `motions`; up to then what is in force
+                goes on.
+            now_s: present time.
+            present: (8,) where the arm was led last, or is; used if nothing is in force.
+        """
+        self._aims = None
+        self._stand_until(due_s, now_s, present)
+        passed = int(max(0.0, now_s - self.start_s + 1e-9) / PERIOD_S)
+        self.start_s += passed * PERIOD_S
+        self.begun = round((due_s - self.start_s) / PERIOD_S)
+        motions = self.motions[passed : passed + self.begun + 1]
+        motions += [self.motions[-1]] * (self.begun + 1 - len(motions))
+        motion = motions[-1]
+        # Not sooner: it would brake each time, and speed up again when the target has moved on.
+        left_s = REACH_S + float((abs(velocity) / self._resampler.acceleration).max())
+        size = len(self._low)
+        target = np.append(np.clip(target[:size], self._low, self._high), target[size:])
+        still = np.zeros(len(motion.velocity))
+        for _ in range(round(LONGEST_S / PERIOD_S)):
+            if _rests(motion, target, self._kind):
+                break
+            motion = self._resampler.follow(motion, target, still, left_s, PERIOD_S)
+            motions.append(motion)
+            left_s -= PERIOD_S
+        self.motions = self._ended(motions)
+
     def stop(self, now_s: float, present: Array) -> None:
         """Roll out a stop, as soon as the limits allow."""
         self._aims = None
@@ -121,6 +156,14 @@ class Horizon:
     def over(self, now_s: float) -> bool:
         """Whether the arm has come to rest."""
         return now_s >= self.start_s + (len(self.motions) - 1) * PERIOD_S
+
+    def _stand_until(self, due_s: float, now_s: float, present: Array) -> None:
+        """Where nothing is in force, or no longer: stand there from now on."""
+        if self.motions and not self.over(now_s):
+            return
+        last = self.motions[-1] if self.motions else self._resampler.rest(present)
+        periods = 1 + int(max(due_s - now_s, 0.0) / PERIOD_S)
+        self.start_s, self.motions = due_s - periods * PERIOD_S, [last] * (periods + 1)
 
     def _begin(self, now_s: float, present: Array) -> tuple[float, list[Motion]]:
         """What of the motion in force still holds, so that the new one begins on it exactly."""

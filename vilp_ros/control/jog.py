@@ -19,6 +19,10 @@ class Jog:
         linear: m/s at full deflection.
         angular: rad/s at full deflection.
         fingers: m/s of the width while the gripper opens or closes.
+
+    Attributes:
+        target: (8,) wanted now; None: it will be where the arm is.
+        open: whether the gripper shall be.
     """
 
     def __init__(
@@ -28,15 +32,27 @@ class Jog:
         self._low, self._high = limits.gripper_width
         self._scale = np.array([linear] * 3 + [angular] * 3)
         self._fingers = fingers
-        self._command: Array | None = None
+        self._width = self._high
         self.open = True
+        self.target: Array | None = None
+
+    def begin(self, target: Array) -> None:
+        """Go on from a target (8,): nothing moves, the gripper neither, until it is told to."""
+        self.target = np.array(target, np.float64)
+        self._width = float(self.target[7])
+        self.open = self._width > (self._low + self._high) / 2
+
+    def grip(self) -> None:
+        """Close what is open and open what is closed."""
+        self.open = not self.open
+        self._width = self._high if self.open else self._low
 
     def release(self) -> None:
         """Forget the target: the next one starts from where the arm is."""
-        self._command = None
+        self.target = None
 
     def step(self, twist: Array, measured: Array, dt_s: float) -> Array:
-        """The next command.
+        """The next target.
 
         Args:
             twist: (6,) deflection from -1 to 1: xyz, then rotation about xyz, base frame.
@@ -50,17 +66,17 @@ class Jog:
             UnsafeCommandError: the measured state is not finite.
         """
         dt_s = min(dt_s, MAX_STEP_S)  # a loop that stalled has not earned a leap
-        if self._command is None:
-            self._command = np.array(measured, np.float64)
-            self.open = bool(measured[7] > (self._low + self._high) / 2)
-        goal = self._high if self.open else self._low
-        way = float(np.clip(goal - self._command[7], -self._fingers * dt_s, self._fingers * dt_s))
+        if self.target is None:
+            self.begin(measured)
+        assert self.target is not None
+        most = self._fingers * dt_s
+        way = float(np.clip(self._width - self.target[7], -most, most))
         change = np.append(np.clip(twist, -1, 1) * self._scale * dt_s, way)
-        target = moved("ee_pose", self._command, change)
-        self._command, _ = self._limits.clamp(
-            self._leashed(target, measured), self._command, measured, dt_s
+        target = moved("ee_pose", self.target, change)
+        self.target, _ = self._limits.clamp(
+            self._leashed(target, measured), self.target, measured, dt_s
         )
-        return self._command
+        return self.target
 
     def _leashed(self, target: Array, measured: Array) -> Array:
         """An arm that is held back must not leap when it comes free."""

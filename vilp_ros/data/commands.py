@@ -29,7 +29,7 @@ class Commands:
     def __init__(self, contract: Contract) -> None:
         self._contract, action = contract, contract.action
         arm = action.pose_topic if action.kind == "ee_pose" else action.joint_topic
-        named = {arm: "arm", action.gripper_topic: "gripper", COMMANDER: "commander"}
+        named = {arm: "arm", action.width_topic: "gripper", COMMANDER: "commander"}
         self.topics = {topic: what for topic, what in {**named, SOURCE: "source"}.items() if topic}
         self.stamps: list[float] = []
         self._arm: list[np.ndarray] = []

@@ -50,9 +50,8 @@ class _Recorded:
             "pose": proprio.ee_pose_topic,
             "joints": proprio.joint_state_topic,
             "width": proprio.gripper_topic,
+            "told width": action.width_topic,
         }
-        if action.gripper == "topic":
-            named["told width"] = action.gripper_topic
         named |= {view.name: view.topic for view in contract.views.values()}
         channels = {bag.topic(topic): name for name, topic in named.items() if topic}
         recorded = [topic for topic in channels if topic in bag.kinds]

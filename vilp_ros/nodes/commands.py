@@ -10,11 +10,12 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from vilp_ros.contract import Contract
+from vilp_ros.contract import Action, Contract
 from vilp_ros.control.horizon import PERIOD_S
 from vilp_ros.control.resampler import Motion
 from vilp_ros.nodes import qos
@@ -22,13 +23,28 @@ from vilp_ros.nodes.gripper_actions import GripperActions
 from vilp_ros.nodes.messages import to_joint_state, to_pose, to_stamp, to_trajectory
 
 Array = NDArray[np.float64]
+LEAD_S = 0.06  # from deciding on a trajectory to it being in force at the arm
+
+
+def arm_topic(action: Action) -> tuple[Any, str]:
+    """Kind of message and topic that the arm listens to."""
+    pose = action.sends == "ee_pose"
+    kind = PoseStamped if pose else JointTrajectory
+    if action.transport == "crisp_joint":
+        kind = JointState
+    topic = action.pose_topic if pose else action.joint_topic
+    assert topic is not None  # the contract was checked
+    return kind, topic
 
 
 class Commands:
     """Publishers of one contract.
 
+    What the arm takes is followed by what it means, for the record: where joints are sent, the pose
+    that they give the hand; where the gripper is moved by actions, its width.
+
     Args:
-        node: Owns the publishers.
+        node: Owns the publishers; of a lifecycle node they are its own kind.
         contract: Says which.
         command_rate_hz: Of `stream`.
 
@@ -36,35 +52,30 @@ class Commands:
         VilpError: The gripper's actions are wanted and franka_msgs is not installed.
     """
 
-    def __init__(self, node: LifecycleNode, contract: Contract, command_rate_hz: float) -> None:
+    def __init__(self, node: Node, contract: Contract, command_rate_hz: float) -> None:
         self._node, self._contract, self._ahead_s = node, contract, 1.0 / command_rate_hz
         action = contract.action
         self.whole = action.transport == "joint_trajectory"
         """Whether trajectories are sent whole, when they change, instead of a stream."""
-        kinds: dict[str, Any] = {
-            "joint_trajectory": JointTrajectory,
-            "crisp_joint": JointState,
-            "crisp_pose": PoseStamped,
-        }
-        pose = action.sends == "ee_pose"
-        self._kind = kinds.get(action.transport, PoseStamped if pose else JointTrajectory)
-        self._topic = action.pose_topic if pose else action.joint_topic
-        profile = qos.COMMANDS if self.whole else qos.LATEST
-        self.arm = node.create_lifecycle_publisher(self._kind, self._topic, profile)
-        self._gripper: Any = None
+        create, self._destroy = node.create_publisher, node.destroy_publisher
+        if isinstance(node, LifecycleNode):
+            create = node.create_lifecycle_publisher
+            self._destroy = node.destroy_lifecycle_publisher
+        self._kind, topic = arm_topic(action)
+        self.arm = create(self._kind, topic, qos.COMMANDS if self.whole else qos.LATEST)
+        self._gripper = create(JointState, action.width_topic, qos.LATEST)
+        self._pose: Any = None
+        if action.sends != action.kind and action.pose_topic is not None:
+            self._pose = create(PoseStamped, action.pose_topic, qos.LATEST)
         self._hand: GripperActions | None = None
         if action.gripper == "franka_actions":
             self._hand = GripperActions(node, action.gripper_topic)
-        else:
-            self._gripper = node.create_lifecycle_publisher(
-                JointState, action.gripper_topic, qos.LATEST
-            )
 
     def destroy(self) -> None:
         """Take the publishers back."""
-        self._node.destroy_lifecycle_publisher(self.arm)
-        if self._gripper is not None:
-            self._node.destroy_lifecycle_publisher(self._gripper)
+        for publisher in (self.arm, self._gripper, self._pose):
+            if publisher is not None:
+                self._destroy(publisher)
         if self._hand is not None:
             self._hand.destroy()
 
@@ -76,8 +87,7 @@ class Commands:
         """Send one target (8,), due about now."""
         arm, names = command[:7], self._contract.proprio.joint_names
         if self._kind is PoseStamped:
-            header = Header(stamp=stamp, frame_id=self._contract.base_frame)
-            self.arm.publish(PoseStamped(header=header, pose=to_pose(arm)))
+            self.arm.publish(self._stamped(arm, stamp))
         elif self._kind is JointState:
             self.arm.publish(to_joint_state(names, arm, stamp))
         else:
@@ -99,9 +109,17 @@ class Commands:
             message.points.append(point)
         self.arm.publish(message)
 
+    def pose(self, pose: Array, stamp: Time) -> None:
+        """Note the pose (7,) that what is sent gives the hand, where joints are sent."""
+        if self._pose is not None:
+            self._pose.publish(self._stamped(pose, stamp))
+
     def width(self, width: float, stamp: Time) -> None:
         """Send the gripper to a width, metres."""
         if self._hand is not None:
             self._hand.move(width)
-        else:
-            self._gripper.publish(to_joint_state(["gripper_width"], np.array([width]), stamp))
+        self._gripper.publish(to_joint_state(["gripper_width"], np.array([width]), stamp))
+
+    def _stamped(self, pose: Array, stamp: Time) -> PoseStamped:
+        header = Header(stamp=stamp, frame_id=self._contract.base_frame)
+        return PoseStamped(header=header, pose=to_pose(pose))

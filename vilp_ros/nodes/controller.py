@@ -26,7 +26,7 @@ from vilp_ros.data.observe import MessageError, seconds
 from vilp_ros.data.robot_state import RobotState
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
-from vilp_ros.nodes.commands import Commands
+from vilp_ros.nodes.commands import LEAD_S, Commands
 from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Report
 from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.images import to_array
@@ -37,7 +37,6 @@ from vilp_ros.nodes.process import run
 from vilp_ros.nodes.slot import Worker
 
 Array = NDArray[np.float64]
-LEAD_S = 0.06  # from a plan to its trajectory in force at the arm
 
 
 class ControllerNode(ManagedNode):
@@ -325,6 +324,8 @@ class ControllerNode(ManagedNode):
         stamp = to_stamp(now_s)
         if not self._commands.whole:
             self._commands.stream(self._command, stamp)
+        if self._kinematics is not None:
+            self._commands.pose(self._kinematics.forward(self._command[:7]), stamp)
         self._commands.width(float(self._command[7]), stamp)
 
     def _now_s(self) -> float:

@@ -4,44 +4,51 @@ from __future__ import annotations
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
 from vilp_ros.contract import Contract
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
-from vilp_ros.nodes.messages import to_joint_state, to_pose
+from vilp_ros.nodes.commands import Commands
 
 
-class DemonstratedCommands:
-    """The absolute targets of a policy, on its topics, and on `commander` whose they are.
+class DemonstratedCommands(Commands):
+    """Those of a policy, on its topics, and on `commander` whose they are.
 
     Args:
         node: publishes.
         contract: of the robot.
+        command_rate_hz: of what is sent as a stream.
 
     Raises:
-        VilpError: the contract names no topic for poses.
+        VilpError: the contract names no topic for poses, so that nothing would be recorded.
     """
 
-    def __init__(self, node: Node, contract: Contract) -> None:
-        action = contract.action
-        if action.kind != "ee_pose" or action.pose_topic is None:
-            takes = action.kind if action.kind != "ee_pose" else action.transport
+    def __init__(self, node: Node, contract: Contract, command_rate_hz: float) -> None:
+        if contract.action.pose_topic is None:
             raise VilpError(
-                f"demonstrations are poses on action.pose_topic; {contract.robot} takes {takes} "
-                "and names no such topic: use a contract that does (sim_panda, fr3_crisp)"
+                f"demonstrations are poses of the hand; contract {contract.robot} names no topic "
+                "for them: add action.pose_topic, such as commanded_pose where joints are sent"
             )
-        self._base_frame = contract.base_frame
-        self._pose = node.create_publisher(PoseStamped, action.pose_topic, qos.LATEST)
-        self._gripper = node.create_publisher(JointState, action.gripper_topic, qos.LATEST)
+        super().__init__(node, contract, command_rate_hz)
         self._commander = node.create_publisher(Header, "commander", qos.LATEST)
 
-    def send(self, command: np.ndarray, stamp: Time, whose: str) -> None:
-        """Publishes one target (8,): pose in the base frame, width in metres."""
+    def send(
+        self, command: np.ndarray, hand: np.ndarray, stamp: Time, whose: str, grips: bool = True
+    ) -> None:
+        """Send a target, unless trajectories are sent, and say what it means and whose it is.
+
+        Args:
+            command: (8,) for now, in the words that the arm is sent.
+            hand: (8,) the same as pose and width.
+            stamp: of all that is published.
+            whose: it is.
+            grips: whether the gripper is told its width too.
+        """
         self._commander.publish(Header(stamp=stamp, frame_id=whose))
-        self._gripper.publish(to_joint_state(["gripper_width"], command[7:], stamp))
-        header = Header(stamp=stamp, frame_id=self._base_frame)
-        self._pose.publish(PoseStamped(header=header, pose=to_pose(command[:7])))
+        if grips:
+            self.width(float(command[7]), stamp)
+        if not self.whole:
+            self.stream(command, stamp)
+        self.pose(hand[:7], stamp)

@@ -34,7 +34,7 @@ class ExpertDriver:
         if role not in ("expert", "suboptimal"):
             raise VilpError(f"expert is {role!r}: choose from expert, suboptimal")
         self._contract, self._role, self.state = contract, role, "waiting"
-        self._commands = DemonstratedCommands(node, contract)
+        self._commands = DemonstratedCommands(node, contract, 1.0 / contract.control_period_s)
         self._limits = SafetyLimits(contract.limits, "ee_pose")
 
     def reset(self, env: SimEnv, seed: int, mode: int, noise: float) -> Observation:
@@ -63,4 +63,5 @@ class ExpertDriver:
         measured = np.append(observation.ee_pose, observation.gripper_width)
         period_s = self._contract.control_period_s
         self._command, _ = self._limits.clamp(action, self._command, measured, period_s)
-        self._commands.send(self._command, stamp, NOISE if pushed else EXPERT)
+        whose = NOISE if pushed else EXPERT
+        self._commands.send(self._command, self._command, stamp, whose)

@@ -62,9 +62,8 @@ class ShadowNode(Node):
         joint = JointState if action.transport == "crisp_joint" else JointTrajectory
         kinds = {"arm": PoseStamped if action.kind == "ee_pose" else joint, "gripper": JointState}
         for topic, what in self._commands.topics.items():
-            if what != "gripper" or action.gripper == "topic":
-                take = partial(self._commands.add, what)
-                self.create_subscription(kinds.get(what, Header), topic, take, ALL)
+            take = partial(self._commands.add, what)
+            self.create_subscription(kinds.get(what, Header), topic, take, ALL)
 
     @property
     def heard(self) -> str:
@@ -135,10 +134,11 @@ def follow(
     Raises:
         VilpError: commands go out in other words than actions, or nothing can be compared.
     """
-    if contract.action.sends != contract.action.kind:
+    action = contract.action
+    if action.sends != action.kind and action.pose_topic is None:
         raise VilpError(
-            f"commands of {contract.robot} go out as {contract.action.sends}, its actions are "
-            f"{contract.action.kind}: they cannot be compared"
+            f"commands of {contract.robot} go out as {action.sends}, its actions are "
+            f"{action.kind}: they cannot be compared without action.pose_topic"
         )
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     executor, until_s = SingleThreadedExecutor(), time.monotonic() + seconds

@@ -12,26 +12,36 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
 from vilp_ros.contract import Contract
+from vilp_ros.control.action import fault
 from vilp_ros.control.jog import Jog
 from vilp_ros.control.limits import UnsafeCommandError
+from vilp_ros.control.steering import Steering
 from vilp_ros.data.commands import HUMAN
-from vilp_ros.data.observe import from_pose
+from vilp_ros.data.observe import MessageError, from_pose, joints_by_name
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
+from vilp_ros.nodes.commands import LEAD_S
 from vilp_ros.nodes.demonstrated import DemonstratedCommands
 from vilp_ros.nodes.diagnostics import OK, WARN, Diagnostics, Report
 from vilp_ros.nodes.files import find_contract
+from vilp_ros.nodes.led import Led
+from vilp_ros.nodes.messages import to_stamp
 from vilp_ros.nodes.parameters import TELEOP, declare
 from vilp_ros.nodes.process import run
-from vilp_ros.nodes.teleop_devices import KEYBOARD_HELP, open_device
+from vilp_ros.nodes.teleop_devices import KEYBOARD_HELP, Hand, open_device
+
+RAMP_M_S, AT_ONCE_M_S = 0.15, 10.0
+"""Of the width: the simulator's fingers follow a ramp; a Franka Hand makes one movement of each
+target."""
 
 
 class TeleopNode(Node):
-    """Publishes absolute targets while it has the arm, and says on `commander` that it is a person.
+    """Sends a policy's commands while it has the arm, and says on `commander` that it is a person.
 
     It takes the arm at the word `takeover` (at once, where no controller runs): the controller is
-    disabled first, so that never two command. Given back, the controller goes on with the next
-    plan. What a person did during a policy's run is recorded as such, a correction.
+    disabled first, and the arm at rest, so that never two command. Given back, it comes to rest and
+    the controller goes on with the next plan. What a person did during a policy's run is recorded
+    as such, a correction.
     """
 
     def __init__(self) -> None:
@@ -40,43 +50,63 @@ class TeleopNode(Node):
         self.loading = False
         settings = declare(self, TELEOP)
         self._contract = contract = Contract.load(find_contract(settings.contract))
-        proprio = contract.proprio
-        self._commands = DemonstratedCommands(self, contract)
+        self._commands = DemonstratedCommands(self, contract, settings.command_rate_hz)
+        self._led = Led(self, contract)
+        simple = contract.action.transport == "target"
+        self._jog = Jog(
+            contract.limits,
+            settings.linear_speed,
+            settings.angular_speed,
+            RAMP_M_S if simple else AT_ONCE_M_S,
+        )
+        self._steering = Steering(contract, self._jog, LEAD_S if self._commands.whole else 0.0)
         self._device = open_device(settings.device, settings.device_path)
-        self._jog = Jog(contract.limits, settings.linear_speed, settings.angular_speed)
-        self._has_arm = False
-        self._ee_pose: np.ndarray | None = None
+        self._has_arm = self._giving = self._grips = False
+        self._arm: np.ndarray | None = None  # (7,) where it is, in the words that it is sent
         self._width: float | None = None
-        self._heard_s, self._last_s = 0.0, time.monotonic()
+        self._heard_s = 0.0
         self._said = "waiting for the state of the arm"
         self._enable = self.create_client(SetBool, "controller/enable")
         self._recorder = {
             name: self.create_client(Trigger, f"recorder/{name}")
             for name in ("start", "success", "failure", "discard")
         }
-        depth = qos.STATE_IN
-        self.create_subscription(PoseStamped, proprio.ee_pose_topic, self._on_pose, depth)
-        self.create_subscription(JointState, proprio.gripper_topic, self._on_gripper, depth)
+        self._listen()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0 / settings.command_rate_hz, self._tick, clock=steady)
         self._diagnostics = Diagnostics(self, self._report, contract.robot)
         if settings.device == "keyboard":
             self.get_logger().info(KEYBOARD_HELP)
 
+    def _listen(self) -> None:
+        proprio, depth = self._contract.proprio, qos.STATE_IN
+        if self._contract.action.sends == "ee_pose":
+            self.create_subscription(PoseStamped, proprio.ee_pose_topic, self._on_pose, depth)
+        else:
+            self.create_subscription(JointState, proprio.joint_state_topic, self._on_joints, depth)
+        self.create_subscription(JointState, proprio.gripper_topic, self._on_gripper, depth)
+
     def close(self) -> None:
         """Gives the device back."""
         self._device.close()
 
     def _on_pose(self, message: PoseStamped) -> None:
-        self._ee_pose, self._heard_s = from_pose(message.pose), time.monotonic()
+        self._arm, self._heard_s = from_pose(message.pose), time.monotonic()
+
+    def _on_joints(self, message: JointState) -> None:
+        names = self._contract.proprio.joint_names
+        try:
+            self._arm = joints_by_name(message, message.position, names)
+        except MessageError as error:
+            self.get_logger().warning(f"joint states: {error}", throttle_duration_sec=5.0)
+            return
+        self._heard_s = time.monotonic()
 
     def _on_gripper(self, message: JointState) -> None:
         if message.position:
             self._width = float(message.position[0]) * self._contract.proprio.gripper_scale
 
     def _tick(self) -> None:
-        now_s = time.monotonic()
-        dt_s, self._last_s = now_s - self._last_s, now_s
         try:
             hand = self._device.read()
         except VilpError as error:
@@ -85,51 +115,100 @@ class TeleopNode(Node):
             return
         for word in hand.words:
             self._obey(word)
-        if self._ee_pose is None or self._width is None:
+        if self._arm is None or self._width is None:
             return
-        if now_s - self._heard_s > self._contract.staleness_s:
-            self._said = "the state of the arm is stale: nothing is sent"
-            self._jog.release()
+        measured = np.append(self._arm, self._width)
+        if wrong := self._wrong(measured):
+            self._said = f"{wrong}: nothing is sent"
+            self._steering.release()
+            if self._giving:
+                self._give_back()
             return
         if not self._has_arm and hand.twist.any() and not self._enable.service_is_ready():
             self._has_arm = True  # nobody else commands
         if not self._has_arm:
             self._said = "a policy has the arm: take over to steer"
             return
-        try:
-            command = self._jog.step(hand.twist, np.append(self._ee_pose, self._width), dt_s)
-        except UnsafeCommandError as error:
-            self._said = str(error)
+        now_s = self.get_clock().now().nanoseconds * 1e-9
+        if not self._steering.begun and not self._begin(measured, now_s):
             return
-        self._said = "a person steers"
-        self._commands.send(command, self.get_clock().now().to_msg(), HUMAN)
+        self._steer(hand, measured, now_s)
+        if self._giving and self._steering.over(now_s):
+            self._give_back()
+
+    def _wrong(self, measured: np.ndarray) -> str | None:
+        """Why nobody can steer by what is known of the arm."""
+        if time.monotonic() - self._heard_s > self._contract.staleness_s:
+            return "the state of the arm is stale"
+        what = fault(self._contract.action.sends, measured)
+        return f"the state of the arm: {what}" if what else None
+
+    def _begin(self, measured: np.ndarray, now_s: float) -> bool:
+        """Lead the arm on from where it was led last, when it has come to rest."""
+        if not self._led.rests:
+            self._said = "the arm is led by another command still: it must end first"
+            return False
+        self._steering.begin(self._led.near(measured), now_s)
+        self._grips = self._led.width is not None
+        return True
+
+    def _steer(self, hand: Hand, measured: np.ndarray, now_s: float) -> None:
+        """One tick of the motion, the hand's or, while the arm is given back, its end."""
+        steering, horizon = self._steering, self._steering.horizon
+        if not self._giving:
+            try:
+                news = steering.step(hand.twist, measured, now_s)
+            except UnsafeCommandError as error:
+                self._said = str(error)
+                return
+            self._said = "; ".join(filter(None, ("a person steers", steering.finding)))
+            if news and horizon is not None:
+                self._send_whole()
+        command, stamp = steering.command(now_s), to_stamp(now_s)
+        self._commands.send(command, steering.hand(command), stamp, HUMAN, self._grips)
+
+    def _send_whole(self) -> None:
+        horizon = self._steering.horizon
+        if horizon is not None and self._commands.whole and not horizon.stands:
+            self._commands.trajectory(horizon.start_s, horizon.motions)
 
     def _obey(self, word: str) -> None:
-        if word == "gripper":
-            self._jog.open = not self._jog.open
+        if word == "gripper" and self._steering.begun:
+            self._jog.grip()
+            self._grips = True
         elif word == "takeover":
             self._change_hands()
-        elif self._recorder[word].service_is_ready():
+        elif word in self._recorder and self._recorder[word].service_is_ready():
             self._recorder[word].call_async(Trigger.Request())
             self.get_logger().info(f"recorder: {word}")
 
     def _change_hands(self) -> None:
-        """To the person only after the controller let go; back at once."""
-        self._jog.release()
+        """To the person only after the controller let go; back when the arm rests."""
         if self._has_arm:
-            self._has_arm = False
-            if self._enable.service_is_ready():
-                self._enable.call_async(SetBool.Request(data=True))
+            self._giving = True
+            self._steering.stop(self.get_clock().now().nanoseconds * 1e-9)
+            self._send_whole()
         elif self._enable.service_is_ready():
             future = self._enable.call_async(SetBool.Request(data=False))
-            future.add_done_callback(lambda _: setattr(self, "_has_arm", True))
+            future.add_done_callback(lambda _: self._take())
         else:
-            self._has_arm = True
-        self.get_logger().info("given back" if not self._has_arm else "taken over")
+            self._take()
+
+    def _take(self) -> None:
+        self._has_arm = True
+        self.get_logger().info("taken over")
+
+    def _give_back(self) -> None:
+        self._has_arm = self._giving = False
+        self._steering.release()
+        if self._enable.service_is_ready():
+            self._enable.call_async(SetBool.Request(data=True))
+        self.get_logger().info("given back")
 
     def _report(self) -> Report:
         values: dict[str, object] = {"has_arm": self._has_arm, "gripper_open": self._jog.open}
-        return Report(OK if self._has_arm else WARN, self._said, values)
+        fine = self._has_arm and not self._steering.refused
+        return Report(OK if fine else WARN, self._said, values)
 
 
 def main() -> None:
