@@ -2,9 +2,12 @@
 
     .venv/bin/python tools/soak.py --seconds 600 --out runs/soak
 
-Publishes from this process, records in another, and compares what was published with what lies in
-the bag. Needs psutil (requirements-dev.lock) and 55 MB of disk a second. Exit code 1 if a message
-that reached the recorder is not in the bag.
+Publishes from a process for each camera and one for the arm, records in another, and compares what
+was published with what lies in the bag. The second table says who fell silent: a gap between sends
+is the publisher's; between receptions alone, the middleware's or the recorder's, and the recorder's
+if its executor paused too; where the process that only sleeps stood still, the machine's. Needs
+psutil (requirements-dev.lock) and 55 MB of disk a second. Exit code 1 if a message that reached the
+recorder is not in the bag.
 """
 
 from __future__ import annotations
@@ -12,38 +15,31 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import struct
 import sys
-import threading
 import time
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.serialization import serialize_message
-from sensor_msgs.msg import Image, JointState
+from soak_load import CAMERA_HZ, HEIGHT, WIDTH, Aside, drivers, publish, tick
 from std_srvs.srv import Trigger
 
 from vilp_ros.contract import Contract
-from vilp_ros.data.bag import Bag
+from vilp_ros.data.bag import Bag, header_stamp_ns
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.demo_run import free_domain
 from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.graph import processes
-from vilp_ros.nodes.images import to_message
-from vilp_ros.nodes.messages import to_joint_state, to_pose
+from vilp_ros.nodes.graph import Process, processes
 from vilp_ros.nodes.supervisor import Supervisor
 
-HEIGHT, WIDTH, CAMERA_HZ, JOINT_HZ, POSE_HZ = 480, 640, 30.0, 1000.0, 100.0
-RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
-"""Best effort loses frames of this size in the middleware's default shared memory."""
+ENDS_NS = 5_000_000_000
 
 
 def soak_contract(folder: Path) -> Path:
@@ -61,83 +57,39 @@ def soak_contract(folder: Path) -> Path:
     return path
 
 
-class Load:
-    """Publishes serialized messages with fresh stamps on a schedule, and counts them."""
+@dataclass
+class Soaked:
+    """What one recording under load left.
 
-    def __init__(self, node: Node, contract: Contract) -> None:
-        self._stop = threading.Event()
-        self.counts: dict[str, int] = {}
-        rng = np.random.default_rng(0)
-        proprio, stamp = contract.proprio, node.get_clock().now().to_msg()
-        bodies: list[tuple[type, str, float, list[object]]] = []
-        for view in contract.views.values():
-            frames = rng.integers(0, 255, (8, HEIGHT, WIDTH, 3), dtype=np.uint8)
-            images = [to_message(frame, "rgb8", stamp, "camera") for frame in frames]
-            bodies.append((Image, view.topic, CAMERA_HZ, images))
-        joints = to_joint_state(proprio.joint_names, np.zeros(7), stamp, np.zeros(7))
-        bodies.append((JointState, proprio.joint_state_topic, JOINT_HZ, [joints]))
-        pose = PoseStamped(pose=to_pose([0.4, 0, 0.3, 1, 0, 0, 0]))
-        bodies.append((PoseStamped, proprio.ee_pose_topic, POSE_HZ, [pose]))
-        width = to_joint_state(["gripper_width"], np.array([0.04]), stamp)
-        bodies.append((JointState, proprio.gripper_topic, POSE_HZ, [width]))
-        self._flows = [
-            (
-                topic,
-                1.0 / rate,
-                node.create_publisher(kind, topic, RELIABLE),
-                [bytearray(serialize_message(body)) for body in group],
-            )
-            for kind, topic, rate, group in bodies
-        ]
-        self._thread = threading.Thread(target=self._run)
+    Attributes:
+        sent: by topic what `soak_load.publish` returned.
+        began_s: `time.time()` when the start was answered.
+        seconds: from then until the stop was asked for.
+        busy: share of a core that the recorder used.
+        memory: bytes of it at the end.
+        statuses: of the recorder, with the `time.time()` of their arrival.
+        still: what `soak_load.tick` returned.
+    """
 
-    def start(self) -> None:
-        """Publish from now on."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """No more."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        begin = time.monotonic()
-        done = [0] * len(self._flows)
-        while not self._stop.wait(0.0005):
-            elapsed = time.monotonic() - begin
-            for i, (topic, period_s, publisher, bodies) in enumerate(self._flows):
-                while done[i] * period_s <= elapsed:
-                    body = bodies[done[i] % len(bodies)]
-                    struct.pack_into("<iI", body, 4, *divmod(time.time_ns(), 1_000_000_000))
-                    publisher.publish(bytes(body))
-                    done[i] += 1
-                    self.counts[topic] = done[i]
+    sent: dict[str, NDArray[np.int64]]
+    began_s: float
+    seconds: float
+    busy: float
+    memory: int
+    statuses: list[tuple[float, DiagnosticStatus]]
+    still: list[tuple[float, float]]
 
 
-def say(text: str) -> None:
-    """A line to the terminal."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def main() -> int:
-    """Runs the soak and prints its table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--out", type=Path, default=Path("runs/soak"))
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    os.environ |= {
-        "ROS_DOMAIN_ID": str(free_domain()),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-    }
-    path = soak_contract(args.out)
-    table = processes({"model": "", "record": str(args.out), "contract": str(path)})
-    (entry,) = [process for process in table if process.name == "recorder"]
+def soak(entry: Process, contract: Contract, seconds: float) -> Soaked:
+    """Records under load, which goes on until the episode is stopped."""
+    ticker, *load = Aside(tick), *(Aside(publish, topics) for topics in drivers(contract))
     rclpy.init()
-    node, contract = Node("soak"), Contract.load(path)
-    load, statuses = Load(node, contract), []
-    node.create_subscription(DiagnosticStatus, "recorder/status", statuses.append, qos.STATE_IN)
+    node, statuses = Node("soak"), list[tuple[float, DiagnosticStatus]]()
+
+    def on_status(status: DiagnosticStatus) -> None:
+        statuses.append((time.time(), status))
+
+    node.create_subscription(DiagnosticStatus, "recorder/status", on_status, qos.STATE_IN)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
 
@@ -155,41 +107,100 @@ def main() -> int:
         while time.monotonic() < end:
             executor.spin_once(0.2)
 
-    with Supervisor([replace(entry, required=True)], write=sys.stderr.write) as supervisor:
-        load.start()
+    with Supervisor([entry], write=sys.stderr.write) as supervisor:
         while not statuses:
             executor.spin_once(0.1)
         wait(3.0)  # every topic has been found
         process = psutil.Process(supervisor._children["recorder"].pid)
         say(ask("start"))
-        before, cpu, begin = dict(load.counts), process.cpu_times(), time.monotonic()
-        wait(args.seconds)
+        began_s, cpu, begin = time.time(), process.cpu_times(), time.monotonic()
+        wait(seconds)
         elapsed, used = time.monotonic() - begin, process.cpu_times()
-        peak = process.memory_info().rss
-        load.stop()
-        after = dict(load.counts)
-        wait(2.0)  # what is on its way
+        busy = (used.user + used.system - cpu.user - cpu.system) / elapsed
+        memory, still = process.memory_info().rss, ticker.stop()
         say(ask("stop"))
+        sent = {name: rows for driver in load for name, rows in driver.stop().items()}
     rclpy.shutdown()
-    bag_path = sorted(args.out.glob("episode_*"))[-1]
+    return Soaked(sent, began_s, elapsed, busy, memory, statuses, still)
+
+
+def report(soaked: Soaked, bag_path: Path) -> bool:
+    """Prints the tables; whether every message that was taken is in the bag."""
+    counts = [f"{'topic':28}{'published':>10}{'taken':>10}{'in the bag':>12}{'lost':>6}"]
+    times = [f"{'longest, ms (when, s)':28}{'between sends':>16}{'late':>16}{'in publish()':>16}"]
+    times[0] += f"{'received':>16}"
+    whole = True
     with Bag(bag_path) as bag:
-        report = json.loads(bag.labels["audit"])
-        rows = []
-        for topic, count in after.items():
-            taken = report["channels"][topic]["messages"]
-            rows.append((topic, count - before[topic], taken, bag.counts[f"/{topic}"]))
-    size = sum(file.stat().st_size for file in bag_path.iterdir())
-    busy = (used.user + used.system - cpu.user - cpu.system) / elapsed
-    say(f"{'topic':28}{'published':>10}{'taken':>10}{'in the bag':>12}")
-    for topic, published, taken, written in rows:
-        say(f"{topic:28}{published:>10}{taken:>10}{written:>12}")
-    queued = max(float(v.value) for s in statuses for v in s.values if v.key == "waiting_peak_mb")
+        channels = json.loads(bag.labels["audit"])["channels"]
+        for topic, rows in soaked.sent.items():
+            first_ns, last_ns = stamped(bag, f"/{topic}")
+            rows = rows[(rows[:, 0] >= first_ns) & (rows[:, 0] <= last_ns)]
+            taken, written = channels[topic]["messages"], bag.counts[f"/{topic}"]
+            whole = whole and taken == written
+            row = f"{topic:28}{len(rows):>10}{taken:>10}{written:>12}"
+            counts.append(row + f"{len(rows) - taken:>6}")
+            at_s, late_s, inside_s = rows.T * 1e-9
+            spans = zip(np.diff(at_s), at_s), zip(late_s, at_s), zip(inside_s, at_s)
+            cells = [longest(each, soaked) for each in spans]
+            silence_s, since_s = (
+                channels[topic][key] for key in ("longest_silence_s", "silence_at_s")
+            )
+            cells.append(f"{1e3 * silence_s:.0f} ({since_s:.1f})")
+            times.append(f"{topic:28}" + "".join(f"{cell:>16}" for cell in cells))
+    say("\n".join([*counts, "", *times, ""]))
+    heard = np.array([at_s for at_s, _ in soaked.statuses if at_s >= soaked.began_s])
     say(
-        f"{elapsed:.0f} s, {size / 1e6 / elapsed:.1f} MB/s, recorder {busy:.0%} of a core, "
-        f"{peak / 1e6:.0f} MB of memory, at most {queued:.1f} MB queued for the disk; "
-        "published: since the start was answered"
+        f"the process that only sleeps: {longest(soaked.still, soaked)}; the recorder's executor, "
+        f"which says something every 250 ms: {longest(zip(np.diff(heard), heard), soaked)}"
     )
-    return int(any(taken != written for *_, taken, written in rows))
+    size = sum(file.stat().st_size for file in bag_path.iterdir())
+    values = [value for _, status in soaked.statuses for value in status.values]
+    queued = max(float(v.value) for v in values if v.key == "waiting_peak_mb")
+    say(
+        f"{soaked.seconds:.0f} s, {size / 1e6 / soaked.seconds:.1f} MB/s, recorder "
+        f"{soaked.busy:.0%} of a core, {soaked.memory / 1e6:.0f} MB of memory, at most "
+        f"{queued:.1f} MB queued for the disk; published: between the first and last stamp in the "
+        "bag"
+    )
+    return whole
+
+
+def stamped(bag: Bag, topic: str) -> tuple[int, int]:
+    """First and last stamp of a topic, nanoseconds."""
+    head = bag.raw([topic], bag.start_ns, bag.start_ns + ENDS_NS)
+    tail = bag.raw([topic], bag.end_ns - ENDS_NS, bag.end_ns + 1)
+    stamps = [header_stamp_ns(data) for part in (head, tail) for _, _, data in part]
+    return min(stamps), max(stamps)
+
+
+def longest(spans: Iterable[tuple[float, float]], soaked: Soaked) -> str:
+    """Of `(seconds, time.time())` while the recording ran: the longest, ms, and when, s."""
+    span_s, at_s = max((x for x in spans if x[1] >= soaked.began_s), default=(0.0, soaked.began_s))
+    return f"{1e3 * span_s:.0f} ({at_s - soaked.began_s:.1f})"
+
+
+def say(text: str) -> None:
+    """A line to the terminal."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Runs the soak and prints its tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--out", type=Path, default=Path("runs/soak"))
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    os.environ |= {
+        "ROS_DOMAIN_ID": str(free_domain()),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+    }
+    path = soak_contract(args.out)
+    table = processes({"model": "", "record": str(args.out), "contract": str(path)})
+    (entry,) = [process for process in table if process.name == "recorder"]
+    soaked = soak(replace(entry, required=True), Contract.load(path), args.seconds)
+    return int(not report(soaked, sorted(args.out.glob("episode_*"))[-1]))
 
 
 if __name__ == "__main__":

@@ -122,7 +122,12 @@ def test_a_view_that_is_handed_over_late_is_not_skewed():
     order = [m for m in messages if m[0] != HAND]
     for k in range(0, 60, 20):  # a second of the one view, then a second of the other
         order[(k + 20) * 7 : (k + 20) * 7] = late[k : k + 20]
-    assert (HAND, "skew") not in found(audited(order))
+    audit = audited(order)
+    assert (HAND, "skew") not in found(audit)
+    report = audit.report()["channels"]
+    # Its sender was on time, its reception was not: 20 frames at once, then none.
+    assert (report[HAND]["longest_gap_s"], report[HAND]["longest_silence_s"]) == (0.05, 0.9)
+    assert report[AGENT]["longest_silence_s"] < 0.5
 
 
 def test_stamps_are_read_without_decoding():

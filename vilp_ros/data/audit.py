@@ -41,12 +41,14 @@ class Finding:
 
 @dataclass
 class Channel:
-    """What was seen of one topic. Times are nanoseconds, of the header's clock.
+    """What was seen of one topic. Times are nanoseconds, of the header's clock but for reception.
 
     Attributes:
         promised_hz: the rate that the contract promises, or that training needs.
         camera: whether it carries images.
         required: whether an episode without it is broken.
+        gap_ns: longest between two stamps: the sender was silent, or messages were lost.
+        silence_ns: longest between two receptions; where no gap is as long, the way was slow.
     """
 
     promised_hz: float
@@ -54,6 +56,8 @@ class Channel:
     required: bool = True
     count: int = 0
     received_ns: int = 0
+    silence_ns: int = 0
+    silence_at_ns: int = 0
     first_ns: int = 0
     last_ns: int = 0
     gap_ns: int = 0
@@ -65,9 +69,11 @@ class Channel:
     frozen_ns: int = 0
     content: bytes = b""
 
-    def add(self, stamp_ns: int, data: bytes) -> None:
+    def add(self, received_ns: int, stamp_ns: int, data: bytes) -> None:
         """Takes one message; those without a stamp, or with one that came before, only count."""
-        self.count += 1
+        if self.count and received_ns - self.received_ns > self.silence_ns:
+            self.silence_ns, self.silence_at_ns = received_ns - self.received_ns, self.received_ns
+        self.count, self.received_ns = self.count + 1, received_ns
         if stamp_ns <= 0:
             self.unstamped += 1
         elif not self.last_ns:
@@ -163,8 +169,7 @@ class Audit:
         channel = self.channels.get(topic)
         if channel is None:
             return
-        channel.received_ns = received_ns
-        channel.add(stamp_ns, data)
+        channel.add(received_ns, stamp_ns, data)
         if channel.camera and stamp_ns > 0:
             for pair, skew in self._skews.items():
                 if topic in pair:
@@ -233,6 +238,8 @@ class Audit:
                     "messages": channel.count,
                     "rate_hz": round(channel.rate_hz, 2),
                     "longest_gap_s": round(channel.gap_ns * 1e-9, 4),
+                    "longest_silence_s": round(channel.silence_ns * 1e-9, 4),
+                    "silence_at_s": round(max(channel.silence_at_ns - self._began_ns, 0) * 1e-9, 2),
                     "duplicates": channel.duplicates,
                     "backwards": channel.backwards,
                     "unstamped": channel.unstamped,
