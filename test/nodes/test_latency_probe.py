@@ -1,15 +1,26 @@
-"""Latencies of a simulated arm and of its cameras, and how they get into a contract."""
+"""Latencies of a simulated arm, its gripper and its cameras, and how they get into a contract."""
 
 import pytest
 import yaml
 from geometry_msgs.msg import PoseStamped
+from sensor_msgs.msg import JointState
 
 from vilp_ros.contract import Contract
 from vilp_ros.control.latency import Lag
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.latency_probe import measure, usable, wiggle, write
+from vilp_ros.nodes.latency_probe import (
+    GRIP_M,
+    HOLD_S,
+    HOLDS,
+    measure,
+    squeeze,
+    usable,
+    wiggle,
+    write,
+)
+from vilp_ros.nodes.messages import to_joint_state, to_stamp
 
 
 def test_a_number_is_set_and_the_rest_stays(tmp_path):
@@ -44,14 +55,37 @@ def test_the_motion_is_small_and_starts_from_rest():
     assert max(abs(wiggle(0.01 * k)) for k in range(3000)) <= 1.0
 
 
+def test_the_gripper_ends_as_it_began():
+    told = [squeeze(0.01 * k) for k in range(int(HOLDS * HOLD_S * 100))]
+    assert (told[0], told[-1], max(told)) == (0, 0, 1)
+
+
 @pytest.mark.slow
-def test_the_simulated_arm_and_its_cameras(start, contract, probe):
+def test_the_simulated_arm_its_gripper_and_its_cameras(start, contract, probe):
     supervisor, _ = start(only=("sim",))
     with supervisor:
-        poses = probe.listen(PoseStamped, contract.proprio.ee_pose_topic, profile=qos.STATE_IN)
-        probe.spin_until(lambda: poses, "the simulator")
+        proprio = contract.proprio
+        poses = probe.listen(PoseStamped, proprio.ee_pose_topic, profile=qos.STATE_IN)
+        widths = probe.listen(JointState, proprio.gripper_topic, profile=qos.STATE_IN)
+        probe.spin_until(lambda: poses and widths, "the simulator")
+        before = widths[-1].position[0]
         found = measure(contract, "", 12.0)
-    assert 0 < found["action"].seconds < 0.3
-    assert found["action"].correlation > 0.8
-    assert abs(found["views.eye_in_hand"].seconds) < 0.06
-    assert found["views.eye_in_hand"].correlation > 0.5
+        assert 0 < found["action"].seconds < 0.3
+        assert found["action"].correlation > 0.8
+        assert 0 < found["gripper"].seconds < 0.3
+        assert found["gripper"].correlation > 0.8
+        assert abs(found["views.eye_in_hand"].seconds) < 0.06
+        assert found["views.eye_in_hand"].correlation > 0.5
+        probe.spin_until(
+            lambda: abs(widths[-1].position[0] - before) < GRIP_M / 4, "the gripper as it was"
+        )
+        # What it might hold shall not fall.
+        out = probe.node.create_publisher(JointState, contract.action.gripper_topic, qos.LATEST)
+
+        def closed():
+            out.publish(to_joint_state(["gripper_width"], [0.0], to_stamp(0)))
+            return widths[-1].position[0] < GRIP_M
+
+        probe.spin_until(closed, "closed fingers")
+        with pytest.raises(VilpError, match=r"open them to more than 0\.04 m"):
+            measure(contract, "", 12.0)

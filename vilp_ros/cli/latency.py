@@ -1,4 +1,4 @@
-"""`vilp latency`: how late cameras and arm are, measured by a small motion."""
+"""`vilp latency`: how late cameras, arm and gripper are, measured by a small motion."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import argparse
 import json
 from pathlib import Path
 
-HELP = "measure the latencies of arm and cameras by a small motion; write them into the contract"
+HELP = "measure how late arm, gripper and cameras are by a small motion; write the contract"
 DESCRIPTION = """\
 Moves the hand by 2 cm to each side (or joint 1 by 0.04 rad, where joints are sent) for some seconds
-and finds the shift at which the arm follows its commands best, and the cameras the arm. Needs the
-arm's driver (or `vilp up`, its controller disabled or ended) and the cameras; nothing else may
-command the arm. With --write the latencies go into the contract, its comments stay.
+and finds the shift at which the arm follows its commands best, and the cameras the arm; then closes
+the open gripper by 2 cm, three times. Needs the arm's driver (or `vilp up`, its controller disabled
+or ended) and the cameras, and nothing between the fingers; nothing else may command the arm. With
+--write the latencies go into the contract, its comments stay; the gripper has no key there, since
+its commands are for the same instant as the arm's: it is as much behind the arm as its figure is
+greater, until it stands.
 
   vilp latency
   vilp latency --contract my_fr3.yaml --write
 
   vilp latency --contract my_fr3.yaml --bag runs/teleoperated --write
 
-With --bag nothing moves: the figures come from a recording in which the arm did. It tells that of
-the gripper too; the contract has no key for it.
+With --bag nothing moves: the figures come from a recording in which arm and gripper did.
 A lag counts if the signals agree (correlation 0.6 or more): a camera must see the hand move."""
 
 
@@ -42,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from vilp_ros.contract import Contract
+    from vilp_ros.control.latency import GOOD
     from vilp_ros.evaluation.latency import latencies
     from vilp_ros.nodes.files import find_contract
     from vilp_ros.nodes.latency_probe import measure, usable, write
@@ -52,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if args.bag is not None:
         found = latencies(contract, args.bag)
     else:
-        with console.status("the arm moves"):
+        with console.status("arm and gripper move"):
             found = measure(contract, args.namespace, args.seconds)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("key", "latency", "correlation", ""):
@@ -62,7 +65,10 @@ def run(args: argparse.Namespace) -> int:
         good = usable(lag)
         if good and name != "gripper":
             text = write(text, f"{name}.latency_s", lag.seconds)
-        said = "" if good else "not usable: does it see the motion?"
+        said = "not written: it has no key" if name == "gripper" else ""
+        if not good:
+            unclear = lag.correlation < GOOD
+            said = f"not usable: {'does it see the motion?' if unclear else 'not within 0 to 1 s'}"
         table.add_row(name, f"{1e3 * lag.seconds:.0f} ms", f"{lag.correlation:.2f}", said)
     console.print(table)
     if args.write:

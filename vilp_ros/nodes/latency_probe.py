@@ -1,9 +1,10 @@
-"""Move the arm a little, see how late cameras and arm follow, and say it as the contract does."""
+"""Move arm and gripper a little and see how late they and the cameras follow, for the contract."""
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,11 +22,14 @@ from vilp_ros.data.observe import from_pose, joints_by_name, seconds
 from vilp_ros.data.pixels import rgb_pixels
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
-from vilp_ros.nodes.messages import to_joint_state, to_pose, to_stamp
+from vilp_ros.nodes.commands import Commands
+from vilp_ros.nodes.franka_gripper import CLOSED_M
+from vilp_ros.nodes.messages import to_stamp
 
 REACH_M, REACH_RAD = 0.02, 0.04
 PERIOD_S, AHEAD = 0.02, 15  # of commands; points of a trajectory
 FIRST_S = 5.0
+GRIP_M, HOLD_S, HOLDS = 0.02, 1.2, 7  # of the gripper, which is not told to turn back on its way
 
 
 @dataclass
@@ -50,14 +54,20 @@ def wiggle(time_s: float) -> float:
     return ramp * (0.6 * np.sin(2.9 * time_s) + 0.4 * np.sin(6.1 * time_s))
 
 
+def squeeze(time_s: float) -> float:
+    """0 or 1, from 0 to 0; each for longer than twice the longest lag, so that none is mistaken."""
+    return int(time_s / HOLD_S) % 2
+
+
 def measure(contract: Contract, namespace: str, duration_s: float) -> dict[str, Lag]:
-    """Wiggle the arm and listen.
+    """Wiggle the arm, close the gripper by `GRIP_M` a few times, and listen.
 
     Returns:
-        Lags of `action` and of each view, `views.<name>`; those of views beyond the stamps.
+        Lags of `action`, `gripper` and each view, `views.<name>`; those of views beyond the stamps.
 
     Raises:
-        VilpError: Nothing is heard of the arm, another node commands it, or there is no room.
+        VilpError: Nothing is heard of arm or gripper, another node commands the arm, or there is no
+            room.
     """
     context = rclpy.Context()
     rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
@@ -76,19 +86,15 @@ class _Probe:
     def __init__(self, node: Any, contract: Contract) -> None:
         self._node, self._contract = node, contract
         self._pose, self._joints, self._sent = Signal(), Signal(), Signal()
+        self._width, self._told_width = Signal(), Signal()
         self._images = {name: Signal() for name in contract.views}
-        action, proprio = contract.action, contract.proprio
-        self._by_pose = action.sends == "ee_pose"
-        if self._by_pose:
-            kind: Any = PoseStamped
-        else:
-            kind = JointState if action.transport == "crisp_joint" else JointTrajectory
-        self._topic = action.pose_topic if self._by_pose else action.joint_topic
-        self._out = node.create_publisher(kind, self._topic, qos.COMMANDS)
+        self._by_pose, proprio = contract.action.sends == "ee_pose", contract.proprio
+        self._commands = Commands(node, contract, 1 / PERIOD_S)
         node.create_subscription(PoseStamped, proprio.ee_pose_topic, self._on_pose, qos.STATE_IN)
         node.create_subscription(
             JointState, proprio.joint_state_topic, self._on_joints, qos.STATE_IN
         )
+        node.create_subscription(JointState, proprio.gripper_topic, self._on_width, qos.STATE_IN)
         for view in contract.views.values():
 
             def on_image(message: Image, view: Any = view) -> None:
@@ -105,47 +111,63 @@ class _Probe:
         joints = joints_by_name(message, message.position, names)
         self._joints.add(seconds(message.header.stamp), joints)
 
-    def run(self, executor: Any, duration_s: float) -> dict[str, Lag]:
-        until = time.monotonic() + FIRST_S
-        while not (self._pose.times and self._joints.times):
-            if time.monotonic() > until:
-                raise VilpError("nothing heard of the arm; `vilp doctor` says more")
-            executor.spin_once(timeout_sec=0.1)
-        if self._node.count_publishers(self._topic) > 1:
-            raise VilpError(f"another node publishes on {self._topic}: end the controller first")
-        pose, joints = self._pose.values[-1], self._joints.values[-1]
-        self._check_room(pose)
-        began = time.monotonic()
-        while (elapsed := time.monotonic() - began) < duration_s:
-            self._send(pose, joints, elapsed)
-            due = began + PERIOD_S * (int(elapsed / PERIOD_S) + 1)
-            while (left := due - time.monotonic()) > 0:
-                executor.spin_once(timeout_sec=left)
-        return self._lags()
+    def _on_width(self, message: JointState) -> None:
+        width = float(message.position[0]) * self._contract.proprio.gripper_scale
+        self._width.add(seconds(message.header.stamp), width)
 
-    def _check_room(self, pose: np.ndarray) -> None:
+    def run(self, executor: Any, duration_s: float) -> dict[str, Lag]:
+        self._hear(executor)
+        if self._commands.rivals():
+            topic = self._commands.arm.topic_name
+            raise VilpError(f"another node publishes on {topic}: end the controller first")
+        pose, joints, width = (x.values[-1] for x in (self._pose, self._joints, self._width))
+        self._check_room(pose, width)
+        _each_period(executor, duration_s, lambda time_s: self._move(pose, joints, time_s))
+        arm = self._lags()
+        _each_period(executor, HOLDS * HOLD_S, lambda time_s: self._grip(width, time_s))
+        times = np.array(self._width.times) - self._contract.proprio.latency_s
+        told, seen = self._told_width, self._width.values
+        gripper = lag(told.times, told.values, times, seen)
+        return {"action": arm.pop("action"), "gripper": gripper, **arm}
+
+    def _hear(self, executor: Any) -> None:
+        until = time.monotonic() + FIRST_S
+        while not (self._pose.times and self._joints.times and self._width.times):
+            if time.monotonic() > until:
+                arm = self._pose.times and self._joints.times
+                who = "gripper" if arm else "arm"
+                raise VilpError(f"nothing heard of the {who}; `vilp doctor` says more")
+            executor.spin_once(timeout_sec=0.1)
+
+    def _check_room(self, pose: np.ndarray, width: float) -> None:
         low, high = self._contract.limits.workspace["y"]
         if not low + REACH_M <= pose[1] <= high - REACH_M:
             raise VilpError(
                 f"the hand is at y = {pose[1]:.3f} m and would move by {REACH_M} m; keep it inside "
                 f"the workspace, {low:g} to {high:g} m"
             )
+        if width - GRIP_M <= CLOSED_M:  # opening might drop what it holds
+            raise VilpError(
+                f"the fingers are {width:.3f} m apart and would close by {GRIP_M} m: open them to "
+                f"more than {CLOSED_M + GRIP_M} m, with nothing in between"
+            )
 
-    def _send(self, pose: np.ndarray, joints: np.ndarray, elapsed: float) -> None:
+    def _move(self, pose: np.ndarray, joints: np.ndarray, elapsed: float) -> None:
         now_s, value = time.time(), wiggle(elapsed)
         self._sent.add(now_s, value)
-        stamp = to_stamp(now_s)
+        stamp, first = to_stamp(now_s), np.eye(7)[0]
         if self._by_pose:
-            message = PoseStamped(pose=to_pose(pose + REACH_M * value * np.eye(7)[1]))
-            message.header.stamp, message.header.frame_id = stamp, self._contract.base_frame
-            self._out.publish(message)
-            return
-        names, first = self._contract.proprio.joint_names, np.eye(7)[0]
-        if self._contract.action.transport == "crisp_joint":
-            target = joints + REACH_RAD * value * first
-            self._out.publish(to_joint_state(names, target, stamp))
-            return
-        self._out.publish(_trajectory(names, joints, first, elapsed, stamp))
+            self._commands.stream(pose + REACH_M * value * np.eye(7)[1], stamp)
+        elif self._contract.action.transport == "crisp_joint":
+            self._commands.stream(joints + REACH_RAD * value * first, stamp)
+        else:
+            names = self._contract.proprio.joint_names
+            self._commands.arm.publish(_trajectory(names, joints, first, elapsed, stamp))
+
+    def _grip(self, width: float, elapsed: float) -> None:
+        now_s, target = time.time(), width - GRIP_M * squeeze(elapsed)
+        self._told_width.add(now_s, target)
+        self._commands.width(target, to_stamp(now_s))
 
     def _lags(self) -> dict[str, Lag]:
         measured = self._pose if self._by_pose else self._joints
@@ -163,6 +185,16 @@ class _Probe:
                 fit = lag(grid, speed, between, changes)
             found[f"views.{name}"] = fit
         return found
+
+
+def _each_period(executor: Any, duration_s: float, send: Callable[[float], None]) -> None:
+    """Send for so long, told how long already, and listen in between."""
+    began = time.monotonic()
+    while (elapsed := time.monotonic() - began) < duration_s:
+        send(elapsed)
+        due = began + PERIOD_S * (int(elapsed / PERIOD_S) + 1)
+        while (left := due - time.monotonic()) > 0:
+            executor.spin_once(timeout_sec=left)
 
 
 def _trajectory(
