@@ -94,8 +94,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "vilp = vilp_ros.cli.main:main",
-            *(f"{name}_node = {PACKAGE}.nodes.{name}:main" for name in NODES),
+            "vilp = vilp_ros.__main__:main",
+            *(f"{name}_node = {PACKAGE}.nodes.__main__:main" for name in NODES),
         ],
     },
     zip_safe=False,

@@ -65,7 +65,7 @@ class Chain:
         given += [f"robot_ip:={host}", f"model:={model}", "enabled:=true", *words]
         table = {p.name: p for p in processes(parse(given))}
         controller = table["controller"]
-        command = (sys.executable, str(CONTROLLER), *controller.command[3:])
+        command = (sys.executable, str(CONTROLLER), *controller.command[4:])
         chosen = [table["franka_driver"], dataclasses.replace(controller, command=command)]
         self.nodes = Supervisor(chosen, write=self.lines.append)
         self.joint_states = probe.listen(JointState, "joint_states", profile=qos.STATE_IN)

@@ -60,7 +60,7 @@ def test_the_defaults_start_the_four_nodes(given):
     table = started(given())
     assert list(table) == ["sim", "observation", "planner", "controller"]
     for name, process in table.items():
-        assert f"vilp_ros.nodes.{name}" in process.command
+        assert process.command[1:4] == ("-m", "vilp_ros.nodes", name)
         assert Path(process.params_file).is_file()
     assert not any("__ns" in word for word in table["sim"].command)
     assert "execute:=true" in table["controller"].command

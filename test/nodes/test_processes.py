@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from interrupt import interrupted
 from rcl_interfaces.srv import GetParameters
 from ros_rig import Probe
 
@@ -43,6 +44,13 @@ def test_ctrl_c_ends_every_node_with_zero_and_in_silence(start, probe, impatient
     # A participant that dies without a word is believed alive for 20 s.
     probe.spin_until(lambda: not left(), "their topics to go with them", timeout_s=10)
     assert not [line for line in lines if any(word in line for word in NOISE)], lines
+
+
+@pytest.mark.parametrize("module", ["numpy", "rclpy", "sensor_msgs", "vilp_ros.nodes.process"])
+def test_ctrl_c_ends_a_node_that_is_still_imported(domain, module):
+    code, said = interrupted(["-m", "vilp_ros.nodes", "observation"], module)
+    assert code == 0
+    assert not [line for line in said if any(word in line for word in NOISE)]
 
 
 def test_ctrl_c_ends_nodes_that_are_still_loading(start, probe):

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from interrupt import interrupted
 
 from vilp_ros import __version__
 from vilp_ros.cli import main as cli
@@ -103,6 +104,13 @@ def test_outcome_of_a_verb_decides_the_exit_code(monkeypatch, capsys, outcome, c
     monkeypatch.setattr(cli, "_load", lambda name: verb)
     assert cli.main(["demo"]) == code
     assert capsys.readouterr().err == stderr
+
+
+@pytest.mark.parametrize("module", ["vilp_ros.cli", "argparse", "vilp_ros.cli.latency", "numpy"])
+def test_ctrl_c_while_it_imports_is_quiet(module):
+    code, said = interrupted(["-m", "vilp_ros", "latency"], module)
+    assert code == 130
+    assert not [line for line in said if "Traceback" in line or "KeyboardInterrupt" in line]
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch):

@@ -48,4 +48,4 @@ def run(args: argparse.Namespace) -> int:
     for name, value in parameters.items():
         if value != "":
             words += ["-p", f"{name}:={value}"]
-    os.execv(sys.executable, [sys.executable, "-m", "vilp_ros.nodes.teleop", *words])
+    os.execv(sys.executable, [sys.executable, "-m", "vilp_ros.nodes", "teleop", *words])

@@ -225,7 +225,7 @@ def _node(entry: NodeEntry, values: Mapping[str, bool | int | str]) -> Process:
         words += ["-r", f"{source}:={target}"]
     for name, value in parameters.items():
         words += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
-    command = (sys.executable, "-m", f"vilp_ros.nodes.{entry.name}", "--ros-args", *words)
+    command = (sys.executable, "-m", "vilp_ros.nodes", entry.name, "--ros-args", *words)
     return Process(
         entry.name,
         command,
