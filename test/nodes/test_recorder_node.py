@@ -31,6 +31,7 @@ class Terminal:
 
     def __init__(self, probe):
         self._probe = probe
+        self.lines: list[str] = []
         self.statuses = probe.listen(DiagnosticStatus, "recorder/status", profile=qos.STATE_IN)
 
     def value(self, key):
@@ -43,6 +44,10 @@ class Terminal:
     def ask(self, name):
         answer = self._probe.call(Trigger, f"recorder/{name}")
         return answer.success, answer.message
+
+    def logged(self, text):
+        """How many lines of the recorder's log hold this text."""
+        return sum(text in line for line in self.lines)
 
     def demand(self, name):
         success, message = self.ask(name)
@@ -63,10 +68,10 @@ def recorder(domain, probe, tmp_path):
         table = processes({"model": "", "record": str(tmp_path / "bags")})
         (entry,) = [p for p in table if p.name == "recorder"]
         entry = replace(entry, command=(*entry.command, *words))
-        supervisor = Supervisor([entry], write=print)
+        terminal = Terminal(probe)
+        supervisor = Supervisor([entry], write=terminal.lines.append)
         supervisor.__enter__()
         running.append(supervisor)
-        terminal = Terminal(probe)
         terminal.until(lambda: terminal.value("state") == "idle", "the recorder")
         return supervisor, terminal
 
@@ -173,12 +178,14 @@ def test_a_full_disk_fails_the_episode_and_the_next_one_works(recorder, rig, tmp
     terminal.until(lambda: terminal.value("state") == "failed", "the failure")
     assert terminal.statuses[-1].level == DiagnosticStatus.ERROR
     assert "cannot write: File too large" in terminal.statuses[-1].message
+    terminal.until(lambda: terminal.logged("episode_0000 failed"), "its line in the log")
     assert terminal.ask("success")[0] is False
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert repair(tmp_path / "bags/episode_0000").needed
     terminal.demand("start")
     terminal.heard(60)
     assert terminal.demand("success").startswith("episode_0001: success")
+    assert terminal.logged("episode_0000 failed") == 1
 
 
 @contextmanager
@@ -250,11 +257,13 @@ def test_a_disk_that_stands_still_too_long_fails_the_episode(recorder, rig, tmp_
         said = terminal.statuses[-1].message
         assert "the disk did not keep up: 1 MB waited for it (queue_mb)" in said
         assert "vilp repair" in said
+    terminal.until(lambda: terminal.logged("episode_0000 failed"), "its line in the log")
     assert terminal.ask("success")[0] is False
     repair(path)
     terminal.demand("start")
     terminal.heard(60)
     assert terminal.demand("success").startswith("episode_0001: success")
+    assert terminal.logged("episode_0000 failed") == 1
 
 
 def test_the_last_seconds_after_the_fact(recorder, rig, tmp_path, contract, probe):

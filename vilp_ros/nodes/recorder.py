@@ -188,7 +188,7 @@ class RecorderNode(ManagedNode):
                 self._rate_mb_s, written = max(total - written, 0) / 1e6 / elapsed_s, total
                 self._check(recording)
         if self._recording:
-            self._finish("unlabelled")
+            self._log(self._finish("unlabelled"))
 
     def _overflow(self) -> None:
         """Runs where the first message is missing."""
@@ -196,7 +196,7 @@ class RecorderNode(ManagedNode):
         why = f"the disk did not keep up: {self._settings.queue_mb} MB waited for it (queue_mb)"
         if self._recording is not None:
             self._recording.fail(f"{why}; what came then is lost")
-            self._finish("failure")
+            self._log(self._finish("failure"))
         else:
             self._ring.clear()
             self.get_logger().error(f"{why}; the last {self._settings.ring_s:g} s are lost")
@@ -267,9 +267,12 @@ class RecorderNode(ManagedNode):
         self._recording, self._rate_mb_s = None, 0.0
         self._failed, self._said = ended.failed, ended.message
         self._count()
+        return ended
+
+    def _log(self, ended: Ended) -> None:
+        """Where the diagnostics do not: they have ended, or have said another error already."""
         if ended.failed:
             self.get_logger().error(ended.message)
-        return ended
 
     def _discard(self) -> str:
         if self._recording is not None:
