@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.status import Status
@@ -14,9 +14,7 @@ from vilp_ros.data.bag import Bag, BagError
 from vilp_ros.data.recording import Library
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes.record_remote import Remote, live, say
-
-if TYPE_CHECKING:
-    from vilp_ros.nodes.record_run import Settings
+from vilp_ros.nodes.record_settings import Settings
 
 EVALUATION_SEEDS = 700_000
 

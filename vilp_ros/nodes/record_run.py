@@ -6,8 +6,7 @@ import os
 import signal
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -20,26 +19,8 @@ from vilp_ros.nodes.graph import parse, processes
 from vilp_ros.nodes.record_expert import conduct, drop_unfinished
 from vilp_ros.nodes.record_keys import listen
 from vilp_ros.nodes.record_remote import Remote
+from vilp_ros.nodes.record_settings import Settings
 from vilp_ros.nodes.supervisor import Supervisor
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the user asked for; see `vilp record --help`."""
-
-    out: Path
-    task: str
-    role: str
-    model: str
-    contract: str
-    note: str
-    expert: bool
-    episodes: int
-    seed_start: int
-    noise: float
-    ring_s: float
-    json: Path | None
-    words: tuple[str, ...]
 
 
 def run_record(settings: Settings) -> int:
