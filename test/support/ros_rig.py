@@ -114,18 +114,23 @@ class Rig:
         self._stop.set()
         self._thread.join()
 
+    def state(self, phase: float) -> tuple[object, float, object]:
+        """Pose (7,), position of the gripper, joints (7,)."""
+        pose = [0.45 + 0.05 * math.cos(phase), 0.05 * math.sin(phase), 0.3, 1, 0, 0, 0]
+        return pose, 0.04, np.zeros(7)
+
     def publish(self, phase: float) -> None:
         """One frame of each view that is not silent, and the state of the arm."""
         now_s = time.time() + self.offset_s
         stamp = to_stamp(now_s)
         self._clock.publish(Clock(clock=stamp))
-        pose = [0.45 + 0.05 * math.cos(phase), 0.05 * math.sin(phase), 0.3, 1, 0, 0, 0]
+        pose, width, joints = self.state(phase)
         message = PoseStamped(pose=to_pose(pose))
         message.header.stamp, message.header.frame_id = stamp, self._contract.base_frame
         self._pose.publish(message)
-        self._gripper.publish(to_joint_state(["gripper_width"], np.array([0.04]), stamp))
+        self._gripper.publish(to_joint_state(["gripper_width"], np.array([width]), stamp))
         names = self._contract.proprio.joint_names
-        self._joints.publish(to_joint_state(names, np.zeros(7), stamp))
+        self._joints.publish(to_joint_state(names, joints, stamp))
         for name, publisher in self._images.items():
             if name not in self.silent:
                 height, width = self.size[name]

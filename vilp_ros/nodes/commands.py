@@ -83,6 +83,12 @@ class Commands:
         """How many others publish on the arm's topic; crisp_controllers then listen to nobody."""
         return max(0, self._node.count_publishers(self.arm.topic_name) - 1)
 
+    @property
+    def heard(self) -> bool:
+        """Whether everybody who listens to the arm's topic would hear a command now."""
+        listeners = self._node.count_subscribers(self.arm.topic_name)
+        return 0 < listeners <= self.arm.get_subscription_count()
+
     def stream(self, command: Array, stamp: Time) -> None:
         """Send one target (8,), due about now."""
         arm, names = command[:7], self._contract.proprio.joint_names

@@ -13,6 +13,15 @@ from vilp_ros.nodes import qos
 from vilp_ros.nodes.commands import Commands
 
 
+def check_recordable(contract: Contract) -> None:
+    """Raises VilpError if the contract names no topic for poses, so that bags have no actions."""
+    if contract.action.pose_topic is None:
+        raise VilpError(
+            f"demonstrations are poses of the hand; contract {contract.robot} names no topic for "
+            "them: add action.pose_topic, such as commanded_pose where joints are sent"
+        )
+
+
 class DemonstratedCommands(Commands):
     """Those of a policy, on its topics, and on `commander` whose they are.
 
@@ -22,17 +31,18 @@ class DemonstratedCommands(Commands):
         command_rate_hz: of what is sent as a stream.
 
     Raises:
-        VilpError: the contract names no topic for poses, so that nothing would be recorded.
+        VilpError: as `check_recordable`.
     """
 
     def __init__(self, node: Node, contract: Contract, command_rate_hz: float) -> None:
-        if contract.action.pose_topic is None:
-            raise VilpError(
-                f"demonstrations are poses of the hand; contract {contract.robot} names no topic "
-                "for them: add action.pose_topic, such as commanded_pose where joints are sent"
-            )
+        check_recordable(contract)
         super().__init__(node, contract, command_rate_hz)
         self._commander = node.create_publisher(Header, "commander", qos.LATEST)
+
+    def destroy(self) -> None:
+        """Take the publishers back."""
+        super().destroy()
+        self._node.destroy_publisher(self._commander)
 
     def send(
         self, command: np.ndarray, hand: np.ndarray, stamp: Time, whose: str, grips: bool = True

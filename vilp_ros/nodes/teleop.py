@@ -21,7 +21,7 @@ from vilp_ros.data.observe import MessageError, from_pose, joints_by_name
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.commands import LEAD_S
-from vilp_ros.nodes.demonstrated import DemonstratedCommands
+from vilp_ros.nodes.demonstrated import DemonstratedCommands, check_recordable
 from vilp_ros.nodes.diagnostics import OK, WARN, Diagnostics, Report
 from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.led import Led
@@ -30,6 +30,7 @@ from vilp_ros.nodes.parameters import TELEOP, declare
 from vilp_ros.nodes.process import run
 from vilp_ros.nodes.teleop_devices import KEYBOARD_HELP, Hand, open_device
 
+DISCOVERY_S = 5.0  # a controller that is there was found by then
 RAMP_M_S, AT_ONCE_M_S = 0.15, 10.0
 """Of the width: the simulator's fingers follow a ramp; a Franka Hand makes one movement of each
 target."""
@@ -50,7 +51,8 @@ class TeleopNode(Node):
         self.loading = False
         settings = declare(self, TELEOP)
         self._contract = contract = Contract.load(find_contract(settings.contract))
-        self._commands = DemonstratedCommands(self, contract, settings.command_rate_hz)
+        self._rate_hz = settings.command_rate_hz
+        self._commands: DemonstratedCommands | None = None
         self._led = Led(self, contract)
         simple = contract.action.transport == "target"
         self._jog = Jog(
@@ -59,12 +61,14 @@ class TeleopNode(Node):
             settings.angular_speed,
             RAMP_M_S if simple else AT_ONCE_M_S,
         )
-        self._steering = Steering(contract, self._jog, LEAD_S if self._commands.whole else 0.0)
+        whole = contract.action.transport == "joint_trajectory"
+        self._steering = Steering(contract, self._jog, LEAD_S if whole else 0.0)
+        check_recordable(contract)
         self._device = open_device(settings.device, settings.device_path)
         self._has_arm = self._giving = self._grips = False
         self._arm: np.ndarray | None = None  # (7,) where it is, in the words that it is sent
         self._width: float | None = None
-        self._heard_s = 0.0
+        self._heard_s, self._found_s = 0.0, time.monotonic() + DISCOVERY_S
         self._said = "waiting for the state of the arm"
         self._enable = self.create_client(SetBool, "controller/enable")
         self._recorder = {
@@ -115,6 +119,8 @@ class TeleopNode(Node):
             return
         for word in hand.words:
             self._obey(word)
+        alone = not self._enable.service_is_ready() and time.monotonic() > self._found_s
+        self._make_publishers(self._has_arm or alone)
         if self._arm is None or self._width is None:
             return
         measured = np.append(self._arm, self._width)
@@ -124,17 +130,27 @@ class TeleopNode(Node):
             if self._giving:
                 self._give_back()
             return
-        if not self._has_arm and hand.twist.any() and not self._enable.service_is_ready():
-            self._has_arm = True  # nobody else commands
+        if not self._has_arm and hand.twist.any() and alone:
+            self._has_arm = True
         if not self._has_arm:
-            self._said = "a policy has the arm: take over to steer"
+            self._said = f"{'nobody' if alone else 'a policy'} has the arm: take over to steer"
             return
         now_s = self.get_clock().now().nanoseconds * 1e-9
-        if not self._steering.begun and not self._begin(measured, now_s):
+        if self._commands is None:
             return
-        self._steer(hand, measured, now_s)
+        if not self._steering.begun and not self._begin(self._commands, measured, now_s):
+            return
+        self._steer(self._commands, hand, measured, now_s)
         if self._giving and self._steering.over(now_s):
             self._give_back()
+
+    def _make_publishers(self, wanted: bool) -> None:
+        """None beside a controller that has the arm; before the first command, for the recorder."""
+        if wanted and self._commands is None:
+            self._commands = DemonstratedCommands(self, self._contract, self._rate_hz)
+        elif not wanted and self._commands is not None:
+            self._commands.destroy()
+            self._commands = None
 
     def _wrong(self, measured: np.ndarray) -> str | None:
         """Why nobody can steer by what is known of the arm."""
@@ -143,8 +159,11 @@ class TeleopNode(Node):
         what = fault(self._contract.action.sends, measured)
         return f"the state of the arm: {what}" if what else None
 
-    def _begin(self, measured: np.ndarray, now_s: float) -> bool:
-        """Lead the arm on from where it was led last, when it has come to rest."""
+    def _begin(self, commands: DemonstratedCommands, measured: np.ndarray, now_s: float) -> bool:
+        """Lead the arm on from where it was led last, when it has come to rest and listens."""
+        if not commands.heard:
+            self._said = f"nobody listens on {commands.arm.topic_name} yet"
+            return False
         if not self._led.rests:
             self._said = "the arm is led by another command still: it must end first"
             return False
@@ -152,9 +171,11 @@ class TeleopNode(Node):
         self._grips = self._led.width is not None
         return True
 
-    def _steer(self, hand: Hand, measured: np.ndarray, now_s: float) -> None:
+    def _steer(
+        self, commands: DemonstratedCommands, hand: Hand, measured: np.ndarray, now_s: float
+    ) -> None:
         """One tick of the motion, the hand's or, while the arm is given back, its end."""
-        steering, horizon = self._steering, self._steering.horizon
+        steering = self._steering
         if not self._giving:
             try:
                 news = steering.step(hand.twist, measured, now_s)
@@ -162,15 +183,15 @@ class TeleopNode(Node):
                 self._said = str(error)
                 return
             self._said = "; ".join(filter(None, ("a person steers", steering.finding)))
-            if news and horizon is not None:
-                self._send_whole()
+            if news:
+                self._send_whole(commands)
         command, stamp = steering.command(now_s), to_stamp(now_s)
-        self._commands.send(command, steering.hand(command), stamp, HUMAN, self._grips)
+        commands.send(command, steering.hand(command), stamp, HUMAN, self._grips)
 
-    def _send_whole(self) -> None:
+    def _send_whole(self, commands: DemonstratedCommands) -> None:
         horizon = self._steering.horizon
-        if horizon is not None and self._commands.whole and not horizon.stands:
-            self._commands.trajectory(horizon.start_s, horizon.motions)
+        if horizon is not None and commands.whole and not horizon.stands:
+            commands.trajectory(horizon.start_s, horizon.motions)
 
     def _obey(self, word: str) -> None:
         if word == "gripper" and self._steering.begun:
@@ -186,8 +207,11 @@ class TeleopNode(Node):
         """To the person only after the controller let go; back when the arm rests."""
         if self._has_arm:
             self._giving = True
-            self._steering.stop(self.get_clock().now().nanoseconds * 1e-9)
-            self._send_whole()
+            if self._commands is not None and self._steering.begun:
+                self._steering.stop(self.get_clock().now().nanoseconds * 1e-9)
+                self._send_whole(self._commands)
+            else:
+                self._give_back()
         elif self._enable.service_is_ready():
             future = self._enable.call_async(SetBool.Request(data=False))
             future.add_done_callback(lambda _: self._take())
@@ -207,8 +231,17 @@ class TeleopNode(Node):
 
     def _report(self) -> Report:
         values: dict[str, object] = {"has_arm": self._has_arm, "gripper_open": self._jog.open}
+        if self._commands is not None and (rivals := self._rivals(self._commands)):
+            return Report(WARN, rivals, values)
         fine = self._has_arm and not self._steering.refused
         return Report(OK if fine else WARN, self._said, values)
+
+    def _rivals(self, commands: DemonstratedCommands) -> str:
+        """A controller that is disabled is silent, but crisp_controllers count it."""
+        if not self._contract.action.transport.startswith("crisp") or not commands.rivals():
+            return ""
+        topic = commands.arm.topic_name
+        return f"{commands.rivals()} other publishers on {topic}, so that crisp is deaf: end them"
 
 
 def main() -> None:
