@@ -235,15 +235,20 @@ def _video_frames(log: EpisodeLog, title: str) -> Iterator[np.ndarray]:
     stamps = {view: [s for s, _ in frames] for view, frames in log.images.items()}
     planned = [s for s, _ in log.decoded]
     began = max(log.began_s, *(s[0] for s in stamps.values()))
+    moments = []
     for n in range(int((log.ended_s - began) * FPS)):
         now = began + n / FPS
         at = {view: max(bisect_right(s, now) - 1, 0) for view, s in stamps.items()}
         seen = max(stamps[view][i] for view, i in at.items())
+        moments.append((now, at, seen, _foreseen(log, planned, seen)))
+    # Until the first plan looks as far ahead as the next image, its row would be empty.
+    first = next((k for k, (*_, foreseen) in enumerate(moments) if foreseen is not None), 0)
+    for now, at, seen, foreseen in moments[first:]:
         newest = bisect_right(planned, seen) - 1
         plan = Plan(log.offsets_s, log.decoded[newest][1]) if newest >= 0 else None
         yield video_frame(
             {view: log.images[view][i][1] for view, i in at.items()},
-            _foreseen(log, planned, seen),
+            foreseen,
             plan,
             title=title,
             time_s=now - log.began_s,
