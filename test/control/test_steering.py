@@ -69,6 +69,8 @@ class Person:
         assert (abs(velocity) <= limits.velocity * (1 + 1e-6)).all()
         assert (abs(acceleration) <= limits.acceleration * (1 + 1e-6)).all()
         assert (abs(jerk) <= limits.jerk * (1 + 1e-6)).all()
+        faster = abs(np.diff(velocity, axis=0)) / PERIOD_S  # no leap of what the others derive from
+        assert (faster <= limits.acceleration * (1 + 1e-6)).all()
         return np.array([m.action[:7] for m in self.way])
 
 
