@@ -55,6 +55,29 @@ def test_a_smooth_path_of_poses_is_a_smooth_path_of_joints(seed):
         assert near(ARM.forward(joints), pose)
 
 
+@slow
+@given(st.integers(0, 2**32 - 1))
+def test_nothing_jumps_between_places_over_a_table(seed):
+    """Joint 2 passes 0, where the shoulder is stretched and joints 1 and 3 turn about one axis."""
+    arm = Kinematics(
+        "fr3",
+        [(-2.9, 2.9), (-1.8, 1.8), (-2.9, 2.9), (-3.0, -0.15), (-2.8, 2.8), (0.5, 4.5), (-3, 3)],
+    )
+    rng, joints = np.random.default_rng(seed), HOME_JOINTS
+    here = np.append(HOME_POSE[:3], np.zeros(3))  # m, and the turn of the hand from home
+    for _ in range(6):
+        place = np.array([rng.uniform(0.4, 0.6), *rng.uniform([-0.15, 0.02], [0.15, 0.35])])
+        there = np.append(place, rng.uniform(-1, 1, 3) * [0.2, 0.2, 0.6])
+        for u in np.linspace(1 / 40, 1, 40):
+            way = here + u * (there - here)
+            quat = quat_multiply(rotvec_to_quat(way[3:]), HOME_POSE[3:])
+            pose = np.append(way[:3], quat)
+            after = arm.inverse(pose, joints)
+            assert np.abs(after - joints).max() < 0.08  # at most 12 mm and 0.04 rad of the hand
+            joints = after
+        here = there
+
+
 def test_standing_still_does_not_move_the_elbow():
     rng = np.random.default_rng(0)
     joints = HOME_JOINTS + rng.uniform(-0.3, 0.3, 7)

@@ -120,7 +120,7 @@ class Kinematics:
         return np.array(path)
 
     def _search(self, flange: Array, target: Array, near: Array) -> Array | None:
-        """The exact solution with joint 7 where the least motion of all joints would take it."""
+        """Where the least motion of all joints leads; where that fails, the solution near it."""
         here = self._frankik.fk(near)
         jacobian: Array = np.array([_change(here, self._nudged(near, i)) for i in range(7)]).T
         inverse: Array = np.matmul(jacobian.T, np.linalg.inv(jacobian @ jacobian.T + _DAMPING))
@@ -130,6 +130,11 @@ class Kinematics:
         distance = float(np.linalg.norm(joints - near))
         drift = -_CENTRING * distance * (joints - self._middle) / self._span
         joints = joints + drift - inverse @ (jacobian @ drift)
+        # Not by frankik first: about a stretched shoulder (joint 2 near 0, where hands that reach
+        # down to a table pass) joints 1 and 3 hardly follow from joint 7, and would jump.
+        least = self._polished(joints, target, inverse)
+        if least is not None and self._within(least):
+            return least
         found = self._solve(flange, joints, joints[6])
         if found is None:
             found = self._rescue(flange, joints)
@@ -175,5 +180,8 @@ class Kinematics:
 
     def _solve(self, flange: Array, near: Array, joint7: float) -> Array | None:
         joints = self._frankik.ik(flange, near, joint7, is_fr3=self._arm == "fr3")
-        within = (joints >= self._low).all() and (joints <= self._high).all()  # not if NaN
-        return joints if within else None
+        return joints if self._within(joints) else None
+
+    def _within(self, joints: Array) -> bool:
+        """Whether all are in their ranges; none is that is NaN."""
+        return bool((joints >= self._low).all() and (joints <= self._high).all())

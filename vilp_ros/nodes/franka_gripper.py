@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PERIOD_S = 0.05
+REST = 4  # periods without motion before the fingers count as still: a grasp takes one to begin
 RETRY_S = 2.0
 STEP_M = 0.004  # targets closer together than this are one
 SPEED_M_S = 0.1
@@ -100,7 +101,7 @@ class FrankaGripper:
         self._say(problem="")
         sent: float | None = None
         pending: Any = None
-        last_width = math.nan
+        last_width, rested = math.nan, 0
         while not self._stopped.is_set():
             with self._lock:
                 target, homing, self._homing = self._target, self._homing, False
@@ -121,7 +122,8 @@ class FrankaGripper:
                         doing, pending = self._send(gripper, target)
                         sent = target
                     self._say(doing=doing, problem="")
-                still = abs(width - last_width) < 1e-4
+                rested = rested + 1 if abs(width - last_width) < 1e-4 else 0
+                still = rested >= REST
                 holds = still and sent is not None and width > sent + STALL_M
                 closed = holds and self.grip.doing in ("idle", "grasping")
                 self._say(width=width, holds=bool(closed and self._force_n > 0))
