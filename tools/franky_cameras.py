@@ -16,13 +16,14 @@ import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
 from vilp_ros.contract import Contract
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.images import to_message
-from vilp_ros.nodes.messages import to_camera_info
+from vilp_ros.nodes.messages import to_camera_info, to_stamp
 from vilp_ros.sim.renderer import ViewRenderer
 
 
@@ -50,13 +51,18 @@ class Scene:
 class Cameras(Node):
     """Pictures and intrinsics of every view of the contract, at the rate of the first.
 
+    Stamped as late after the exposure as the contract says of its cameras.
+
     Args:
         folder: Of the scene.
         contract: Its views are cameras of the scene, by name, and all of one size.
+        sim_time: Stamps and rate are of the simulator's time; tools/franky_clock.py tells it.
     """
 
-    def __init__(self, folder: Path, contract: Contract) -> None:
-        super().__init__("franky_cameras")
+    def __init__(self, folder: Path, contract: Contract, sim_time: bool = False) -> None:
+        timing = [Parameter("use_sim_time", value=sim_time)]
+        super().__init__("franky_cameras", parameter_overrides=timing)
+        self._sim_time = sim_time
         self._scene, self._contract = Scene(folder), contract
         view = next(iter(contract.views.values()))
         self._size = (view.height, view.width)
@@ -70,8 +76,11 @@ class Cameras(Node):
 
     def _publish(self) -> None:
         self._scene.update()
-        stamp, (height, width) = self.get_clock().now().to_msg(), self._size
+        now_s, (height, width) = self.get_clock().now().nanoseconds * 1e-9, self._size
+        if self._sim_time:
+            now_s = self._scene.data.time
         for name, (image, info) in self._out.items():
+            stamp = to_stamp(now_s + self._contract.views[name].latency_s)
             picture = self._renderer.render(self._scene.data, name)
             fovy = np.deg2rad(self._scene.model.camera(name).fovy[0])
             focal = height / 2 / np.tan(fovy / 2)
@@ -86,9 +95,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--contract", default="fr3_direct")
+    parser.add_argument("--sim-time", action="store_true", help="the simulator's, from /clock")
     args = parser.parse_args()
     rclpy.init()
-    node = Cameras(args.folder, Contract.load(find_contract(args.contract)))
+    node = Cameras(args.folder, Contract.load(find_contract(args.contract)), args.sim_time)
     with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
         rclpy.spin(node)
 

@@ -2,7 +2,8 @@
 # A simulated FR3 with a cube in front of it and two cameras: franky-sim, which speaks libfranka's protocol and, other
 # than franka-sim, enforces no limits. Its own environment is built on the first call.
 #   tools/franky_sim.sh FOLDER [127.0.0.1]   serve until Ctrl-C; FOLDER gets scene.xml and state (float64: time, qpos),
-#                                            from which tools/franky_cameras.py makes the pictures
+#                                            from which tools/franky_cameras.py makes the pictures, and place (float64:
+#                                            number, x, y): the cube is put at x, y whenever the number changes
 #   tools/franky_sim.sh setup                only build .venv-franky-sim
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,10 +29,32 @@ from pathlib import Path
 
 import numpy as np
 from franky_sim import SimulationServer
+from franky_sim.franka_gripper_protocol import GripperCommandStatus
+from franky_sim.franka_gripper_server import BaseCommand, FrankaGripperServer
 from franky_sim.mujoco_simulator import MujocoSimulator
 
 VISIBLE = {"group": "4"}  # what vilp_ros.sim.renderer draws
 HOME = (0.0, -0.7854, 0.0, -2.3562, 0.0, 1.5708, 0.7854)
+def answering(method):
+    """The command that a newer one ends is told so, as by a Franka Hand; else it waits forever."""
+
+    def method_that_answers(self, *words):
+        if self._pending_command_id is not None:
+            BaseCommand.send_response(
+                self._pending_tcp_socket,
+                self._pending_command_type,
+                self._pending_command_id,
+                GripperCommandStatus.kAborted,
+                command_type_struct="H",
+                status_type_struct="H",
+            )
+        method(self, *words)
+
+    return method_that_answers
+
+
+FrankaGripperServer.stop = answering(FrankaGripperServer.stop)
+FrankaGripperServer._start_motion = answering(FrankaGripperServer._start_motion)
 folder, host = Path(sys.argv[1]), (sys.argv[2:] or ["127.0.0.1"])[0]
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 with MujocoSimulator() as sim:
@@ -46,8 +69,8 @@ with MujocoSimulator() as sim:
     ET.SubElement(cube, "freejoint", name="cube")
     look = VISIBLE | {"rgba": "0.72 0.10 0.08 1", "friction": "1.5 0.01 0.001", "condim": "4"}
     ET.SubElement(cube, "geom", type="box", size="0.02 0.02 0.02", mass="0.05", **look)
-    ET.SubElement(world, "body", name="middle", pos="0.45 0 0.1")
-    eye = {"mode": "targetbody", "target": "middle", "pos": "1.2 0 0.55", "fovy": "45"}
+    ET.SubElement(world, "body", name="middle", pos="0.5 0 0.1")
+    eye = {"mode": "targetbody", "target": "middle", "pos": "1.2 0 0.55", "fovy": "30"}
     ET.SubElement(world, "camera", name="agentview", **eye)
     # 8.5 cm in front of the fingers, tilted 14 degrees back to them, as in vilp_ros.sim.scene.
     eye = {"pos": "0.085 0 0", "xyaxes": "0 1 0 0.970296 0 0.241922", "fovy": "75"}
@@ -55,11 +78,16 @@ with MujocoSimulator() as sim:
     with SimulationServer(sim, hostname_candidates=[host]) as server:
         shape = (1 + sim.model.nq,)
         state = np.memmap(folder / "state", np.float64, "w+", shape=shape)
+        place, placed = np.memmap(folder / "place", np.float64, "w+", shape=(3,)), 0.0
         (folder / "scene.xml").write_text(ET.tostring(sim.scene, encoding="unicode"))
         try:
             for tick in itertools.count():
                 server.run_once()
                 if tick % 10 == 0:
+                    if place[0] != placed:
+                        placed = float(place[0])
+                        sim.data.qpos[-7:] = [*place[1:], 0.02, 1, 0, 0, 0]
+                        sim.data.qvel[-6:] = 0
                     state[1:] = sim.data.qpos
                     state[0] = sim.data.time
         except KeyboardInterrupt:

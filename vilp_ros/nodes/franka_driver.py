@@ -8,6 +8,7 @@ import threading
 import time
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
@@ -69,7 +70,7 @@ class FrankaDriverNode(Node):
         self._wants = {"brake": threading.Event(), "recover": threading.Event()}
         self._recovered = threading.Event()
         self._refused, self._refusals, self._last_reflex, self._reflexes = "", 0, "", 0
-        self._ticks = 0
+        self._ticks, self._said = 0, Time()
         self._state: ArmState | None = None
         self._start: tuple[float, Array] | None = None  # when and where the fade-in began
         self._last: Reference | None = None
@@ -296,7 +297,9 @@ class FrankaDriverNode(Node):
 
     def _publish(self, state: ArmState) -> None:
         stamp, base = self.get_clock().now().to_msg(), self._contract.base_frame
-        names = self._contract.proprio.joint_names
+        if stamp == self._said:
+            return  # a simulator's time that stands: a state is said once
+        self._said, names = stamp, self._contract.proprio.joint_names
         joints = to_joint_state(names, state.position, stamp, state.velocity)
         joints.effort = state.torque.tolist()
         self._joints.publish(joints)
