@@ -35,6 +35,8 @@ from franky_sim.mujoco_simulator import MujocoSimulator
 
 VISIBLE = {"group": "4"}  # what vilp_ros.sim.renderer draws
 HOME = (0.0, -0.7854, 0.0, -2.3562, 0.0, 1.5708, 0.7854)
+
+
 def answering(method):
     """The command that a newer one ends is told so, as by a Franka Hand; else it waits forever."""
 
