@@ -24,6 +24,7 @@ from vilp_ros.contract import Contract
 from vilp_ros.control.kinematics import Kinematics
 from vilp_ros.control.resampler import Motion, Resampler
 from vilp_ros.data.observe import joints_by_name
+from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.demo_run import free_domain
 from vilp_ros.nodes.files import find_contract
@@ -35,6 +36,7 @@ from vilp_ros.nodes.supervisor import Supervisor
 OPEN_M = 0.08
 NEAR_RAD, NEAR_M = 0.01, 0.003
 SOON_S = 0.15  # from a trajectory to its first point
+TRIES = 5
 PATIENCE_S = 300.0  # of ours, for seconds of the simulator
 FORGET_S = 0.6  # the driver smooths over points that are nearer in time
 
@@ -103,9 +105,21 @@ class Arm(Remote):
         self.wait(lambda: all(end.get_subscription_count() for end in ends), "the driver")
         self.wait(lambda: np.isfinite([*self.joints, self.width]).all(), "the state of the arm")
         self.grip(OPEN_M, self.now_s)
-        motion = self._resampler.rest(np.append(self.joints, OPEN_M))
         goal = self._ready_joints()
-        period_s, motions = self.contract.control_period_s, [motion]
+        for _ in range(TRIES):  # what it says while the arm is moving still is refused
+            self._go(goal)
+            if np.abs(self.joints - goal[:7]).max() < NEAR_RAD:
+                break
+        else:
+            raise VilpError("the arm does not get ready: see what the driver says of it")
+        self.wait(lambda: abs(self.width - OPEN_M) < NEAR_M, "open fingers", PATIENCE_S)
+        self.world.put(place(seed))
+        self.wait(self.world.lies, "the cube in its place")
+
+    def _go(self, goal: np.ndarray) -> None:
+        """Leads the joints to (8,) as fast as the limits let it, and waits for it."""
+        period_s = self.contract.control_period_s
+        motions = [self._resampler.rest(np.append(self.joints, OPEN_M))]
         while len(motions) < 2 or not motions[-1].still:
             last = motions[-1]
             motion = self._resampler.follow(last, goal, np.zeros(7), period_s, period_s)
@@ -114,15 +128,8 @@ class Arm(Remote):
         times_s = [SOON_S + k * period_s for k in range(len(motions))]
         now_s = self.now_s  # not before: on a busy machine the roll-out takes longer than SOON_S
         self.lead(now_s, times_s, motions)
-        at_rest = now_s + times_s[-1] + FORGET_S
-        self.wait(
-            lambda: self.now_s > at_rest and np.abs(self.joints - goal[:7]).max() < NEAR_RAD,
-            "the arm to stand ready",
-            PATIENCE_S,
-        )
-        self.wait(lambda: abs(self.width - OPEN_M) < NEAR_M, "open fingers", PATIENCE_S)
-        self.world.put(place(seed))
-        self.wait(self.world.lies, "the cube in its place")
+        rests_s = now_s + times_s[-1] + FORGET_S
+        self.wait(lambda: self.now_s > rests_s, "the arm to move", PATIENCE_S)
 
     def _ready_joints(self) -> np.ndarray:
         """(8,): `READY` by a straight line from a pose that every arm knows."""
