@@ -104,7 +104,6 @@ class Arm(Remote):
         ends = (self._way, self._fingers)
         self.wait(lambda: all(end.get_subscription_count() for end in ends), "the driver")
         self.wait(lambda: np.isfinite([*self.joints, self.width]).all(), "the state of the arm")
-        self.grip(OPEN_M, self.now_s)
         goal = self._ready_joints()
         for _ in range(TRIES):  # what it says while the arm is moving still is refused
             self._go(goal)
@@ -112,6 +111,7 @@ class Arm(Remote):
                 break
         else:
             raise VilpError("the arm does not get ready: see what the driver says of it")
+        self.grip(OPEN_M, self.now_s)  # by now a controller that was disabled says no other width
         self.wait(lambda: abs(self.width - OPEN_M) < NEAR_M, "open fingers", PATIENCE_S)
         self.world.put(place(seed))
         self.wait(self.world.lies, "the cube in its place")
