@@ -1,7 +1,7 @@
 """What `soak.py` puts on the network, with what each send took, and a process that only ticks.
 
-As on a robot, each camera and the arm publish from a process of their own: what one process sends
-shares the middleware's memory, where large pictures crowd small states out.
+As on a robot, each camera and the arm publish from a process of their own: from one for all, states
+came up to a second late that had been sent on time.
 """
 
 from __future__ import annotations
