@@ -40,8 +40,8 @@ def nodes_of(process: psutil.Process) -> dict[str, psutil.Process]:
             words = child.cmdline()
         except psutil.Error:
             continue
-        modules = [word for word in words if word.startswith("vilp_ros.nodes.")]
-        found |= {module.rsplit(".", 1)[1]: child for module in modules}
+        if "vilp_ros.nodes" in words:  # -m vilp_ros.nodes NAME
+            found[words[words.index("vilp_ros.nodes") + 1]] = child
     return found
 
 

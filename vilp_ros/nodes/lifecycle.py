@@ -114,6 +114,9 @@ class ManagedNode(LifecycleNode):
             self.exit_code = 0
             return TransitionCallbackReturn.FAILURE
         except Exception as error:
+            if phase == "inactive" and not self.loading:  # an import that was broken off says it so
+                self.exit_code = 0
+                return TransitionCallbackReturn.FAILURE
             text = str(error) if isinstance(error, VilpError) else traceback.format_exc()
             self._failure = f"{what} failed: {text}"
             self.get_logger().error(self._failure)

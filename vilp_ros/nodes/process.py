@@ -27,7 +27,8 @@ class Runnable(Protocol):
 
     Attributes:
         exit_code: Not None ends the process.
-        loading: Whether a callback does long work and takes KeyboardInterrupt for "break it off".
+        loading: Whether a callback does long work and takes KeyboardInterrupt for "break it off";
+            set to False when it was.
     """
 
     exit_code: int | None
@@ -66,6 +67,7 @@ def run(factory: Callable[[], Node]) -> NoReturn:
     def break_off(*_: object) -> None:
         stop.set()
         if getattr(node, "loading", False):
+            node.loading = False
             raise KeyboardInterrupt
 
     def wait_for_signal() -> None:
