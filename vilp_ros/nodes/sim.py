@@ -73,6 +73,7 @@ class SimNode(Node):
         self._target = Target()
         self._refused, self._built = "", False
         self._report = Report(WARN, "building the simulation")
+        self.get_logger().info("building the simulation")
         self._episode, self._seed, self._step = 0, int(self._settings.seed), 0
         self._sim_s = 0.0
         self._reset: _Reset | None = None
