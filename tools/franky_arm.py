@@ -26,11 +26,11 @@ from vilp_ros.control.resampler import Motion, Resampler
 from vilp_ros.data.observe import joints_by_name
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
-from vilp_ros.nodes.demo_run import free_domain
+from vilp_ros.nodes.demo.run import free_domain
 from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.graph import parse, processes
 from vilp_ros.nodes.messages import to_joint_state, to_stamp
-from vilp_ros.nodes.record_remote import Remote
+from vilp_ros.nodes.record.remote import Remote
 from vilp_ros.nodes.supervisor import Supervisor
 
 OPEN_M = 0.08

@@ -29,7 +29,7 @@ from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.statistics import proportion, wilson
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.files import find_model
-from vilp_ros.nodes.record_expert import EVALUATION_SEEDS
+from vilp_ros.nodes.record.expert import EVALUATION_SEEDS
 
 NODES = ("franka_driver", "observation", "planner", "controller")
 HELD_S = 2.0

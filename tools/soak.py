@@ -34,7 +34,7 @@ from std_srvs.srv import Trigger
 from vilp_ros.contract import Contract
 from vilp_ros.data.bag import Bag, header_stamp_ns
 from vilp_ros.nodes import qos
-from vilp_ros.nodes.demo_run import free_domain
+from vilp_ros.nodes.demo.run import free_domain
 from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.graph import Process, processes
 from vilp_ros.nodes.supervisor import Supervisor

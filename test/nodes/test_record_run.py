@@ -17,7 +17,7 @@ from vilp_ros.data.convert import convert_bag
 from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.data.recording import Library
 from vilp_ros.evaluation.replay import execute
-from vilp_ros.nodes.record_expert import drop_unfinished
+from vilp_ros.nodes.record.expert import drop_unfinished
 
 VILP = str(Path(sys.executable).with_name("vilp"))
 

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Starts the nodes, runs the episodes, writes the report."""
     from vilp_ros.errors import VilpError
-    from vilp_ros.nodes.demo_run import Settings, run_demo
+    from vilp_ros.nodes.demo.run import Settings, run_demo
 
     if args.episodes < 1:
         raise VilpError("--episodes is at least 1")

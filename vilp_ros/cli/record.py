@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Records."""
     from vilp_ros.errors import VilpError
-    from vilp_ros.nodes.record_run import run_record
-    from vilp_ros.nodes.record_settings import Settings
+    from vilp_ros.nodes.record.run import run_record
+    from vilp_ros.nodes.record.settings import Settings
     from vilp_ros.sim import TASKS
 
     if args.expert and args.task not in TASKS:

@@ -19,7 +19,7 @@ from vilp_ros.contract import Action, Contract
 from vilp_ros.control.horizon import PERIOD_S
 from vilp_ros.control.resampler import Motion
 from vilp_ros.nodes import qos
-from vilp_ros.nodes.gripper_actions import GripperActions
+from vilp_ros.nodes.franka.gripper_actions import GripperActions
 from vilp_ros.nodes.messages import to_joint_state, to_pose, to_stamp, to_trajectory
 
 Array = NDArray[np.float64]

@@ -26,9 +26,9 @@ from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Rate, Report
 from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.franka_arm import ArmState, FrankaArm
-from vilp_ros.nodes.franka_gripper import FrankaGripper, Grip
-from vilp_ros.nodes.franka_words import MODES, explain
+from vilp_ros.nodes.franka.arm import ArmState, FrankaArm
+from vilp_ros.nodes.franka.gripper import FrankaGripper, Grip
+from vilp_ros.nodes.franka.words import MODES, explain
 from vilp_ros.nodes.messages import to_joint_state, to_pose
 from vilp_ros.nodes.parameters import FRANKA_DRIVER, declare
 from vilp_ros.nodes.process import run

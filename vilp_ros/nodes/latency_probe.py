@@ -23,7 +23,7 @@ from vilp_ros.data.pixels import rgb_pixels
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.commands import Commands
-from vilp_ros.nodes.franka_gripper import CLOSED_M
+from vilp_ros.nodes.franka.gripper import CLOSED_M
 from vilp_ros.nodes.messages import to_stamp
 
 REACH_M, REACH_RAD = 0.02, 0.04

@@ -13,8 +13,8 @@ from rich.status import Status
 from vilp_ros.data.bag import Bag, BagError
 from vilp_ros.data.recording import Library
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes.record_remote import Remote, live, say
-from vilp_ros.nodes.record_settings import Settings
+from vilp_ros.nodes.record.remote import Remote, live, say
+from vilp_ros.nodes.record.settings import Settings
 
 EVALUATION_SEEDS = 700_000
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vilp_ros.contract import Limits
 from vilp_ros.control.trajectory import Reference
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes.franka_words import reflexes_in
+from vilp_ros.nodes.franka.words import reflexes_in
 
 Array = NDArray[np.float64]
 _NO_FILTER_HZ = 1000.0

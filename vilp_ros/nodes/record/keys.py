@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from rich.console import Console
 from rich.status import Status
 
-from vilp_ros.nodes.record_remote import Remote, live, say
+from vilp_ros.nodes.record.remote import Remote, live, say
 
 KEYS = {
     " ": "start",

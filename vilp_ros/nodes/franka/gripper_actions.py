@@ -8,7 +8,7 @@ from rclpy.action import ActionClient
 from rclpy.node import Node
 
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes.franka_gripper import CLOSED_M, MAX_WIDTH_M, SPEED_M_S, STEP_M
+from vilp_ros.nodes.franka.gripper import CLOSED_M, MAX_WIDTH_M, SPEED_M_S, STEP_M
 
 FORCE_N = 20.0
 

@@ -33,7 +33,7 @@ from vilp_ros.evaluation.demo.run_report import (
     summary,
     table,
 )
-from vilp_ros.nodes.demo_recorder import DemoRecorder, PipelineError
+from vilp_ros.nodes.demo.recorder import DemoRecorder, PipelineError
 from vilp_ros.nodes.graph import parse, processes
 from vilp_ros.nodes.supervisor import Supervisor
 

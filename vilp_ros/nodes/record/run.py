@@ -14,12 +14,12 @@ from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 
 from vilp_ros.data.recording import Library
-from vilp_ros.nodes.demo_run import free_domain
+from vilp_ros.nodes.demo.run import free_domain
 from vilp_ros.nodes.graph import parse, processes
-from vilp_ros.nodes.record_expert import conduct, drop_unfinished
-from vilp_ros.nodes.record_keys import listen
-from vilp_ros.nodes.record_remote import Remote
-from vilp_ros.nodes.record_settings import Settings
+from vilp_ros.nodes.record.expert import conduct, drop_unfinished
+from vilp_ros.nodes.record.keys import listen
+from vilp_ros.nodes.record.remote import Remote
+from vilp_ros.nodes.record.settings import Settings
 from vilp_ros.nodes.supervisor import Supervisor
 
 

@@ -1,0 +1,1 @@
+"""`vilp demo`: starts the graph, watches it and writes down what happened."""

@@ -1,0 +1,1 @@
+"""Recording: how the recorder takes messages in, and `vilp record`, which commands it."""
