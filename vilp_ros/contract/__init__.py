@@ -179,7 +179,8 @@ class Limits:
         ee_jerk: m/s^3.
         ee_angular_jerk: rad/s^3.
         precheck: what becomes of a plan that would break a limit: "off" (each command is clamped
-            as it leaves), "slow" (stretched in time where that helps, else refused), "refuse".
+            as it leaves), "slow" (stretched in time, held in a range that it grazes, else refused),
+            "refuse".
         start_distance_m: how far from the hand a plan may start, with a pre-check.
         start_distance_rad: how far from any joint.
     """

@@ -1,7 +1,7 @@
 """A chunk of actions is judged before the first of them is sent.
 
 The limits behind it would clamp each command, and the arm would then do something else than was
-planned. Here the whole chunk is judged, while it can still be refused, or slowed so that it breaks
+planned. Here the whole chunk is judged, while it can still be refused, or mended so that it breaks
 no limit. Every finding names the joint or the axis, the value and the limit.
 """
 
@@ -16,6 +16,9 @@ from vilp_ros.contract import Limits
 from vilp_ros.control.action import Array, difference, moved
 
 MAX_SLOWDOWN = 4.0
+GRAZE = {"m": 0.01, "rad": 0.02}
+"""How far out of a range is held at its end. A plan made again from the same place leaves it again:
+refused for a millimetre, the arm would stand there for good."""
 _ORDERS = ("velocity", "acceleration", "jerk")
 
 
@@ -46,14 +49,15 @@ class _Bound:
 class PreCheck:
     """Judges chunks against the contract.
 
-    Too fast, too sudden: the chunk is stretched in time, up to `MAX_SLOWDOWN`, or refused. Outside
-    the ranges, or a start that is far from the arm: refused, since going there slower helps nobody.
+    Too fast, too sudden: the chunk is stretched in time, up to `MAX_SLOWDOWN`, or refused. Out of a
+    range by no more than `GRAZE`: held at its end, or refused. Further out, or a start that is far
+    from the arm: refused, since going there slower helps nobody.
 
     Args:
         limits: of the contract. Accelerations and jerks are judged where it has them.
         kind: "ee_pose" or "joint_position".
         period_s: duration of one action.
-        slow: stretch what is too fast; False refuses it.
+        slow: stretch what is too fast and hold what grazes a range; False refuses both.
     """
 
     def __init__(self, limits: Limits, kind: str, period_s: float, slow: bool = True) -> None:
@@ -89,21 +93,34 @@ class PreCheck:
             present: (8,) where the arm is.
         """
         actions = np.array(actions, dtype=np.float64)
-        ahead = actions[min(first, len(actions) - 1) :]
+        ahead = actions[min(first, len(actions) - 1) :]  # a view: what is held, is so in `actions`
+        grazes = self._hold_within(ahead) if self._slow else []
         if findings := self.misplaced(ahead, present):
             return Judgement(None, 1.0, tuple(findings))
-        worst, findings = self._too_fast(ahead)
-        if not findings:
-            return Judgement(actions, 1.0, ())
+        worst, fast = self._too_fast(ahead)
+        findings = (*fast, *grazes)
+        if not fast:
+            return Judgement(actions, 1.0, findings)
         if not self._slow:
-            return Judgement(None, 1.0, tuple(findings))
+            return Judgement(None, 1.0, findings)
         scale, past = worst, actions[: len(actions) - len(ahead)]
         while scale <= MAX_SLOWDOWN:
             stretched = self._stretched(ahead, scale)
             if not self._too_fast(stretched)[1]:
-                return Judgement(np.vstack([past, stretched]), scale, tuple(findings))
+                return Judgement(np.vstack([past, stretched]), scale, findings)
             scale *= 1.1  # straight pieces have corners, which slowness softens less than speed
-        return Judgement(None, scale, tuple(findings))
+        return Judgement(None, scale, findings)
+
+    def _hold_within(self, actions: Array) -> list[str]:
+        """Moves what grazes a range to its end, in place; what that was, in words."""
+        findings = []
+        for column, (name, (low, high), unit) in enumerate(self._ranges):
+            values = actions[:, column]
+            held = values.clip(low, high)
+            if 0 < (out := abs(held - values).max()) <= GRAZE[unit]:
+                findings.append(f"{name} would be out of its range by {out:.4f} {unit}: held in it")
+                actions[:, column] = held
+        return findings
 
     def misplaced(self, actions: Array, present: ArrayLike) -> list[str]:
         """What no slowness cures, in words: a start (8,) far from the arm, leaving a range."""
