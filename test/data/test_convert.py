@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -290,6 +291,30 @@ def test_joint_targets(tmp_path):
 
     episode, _ = converted(tmp_path, told(), text=text)
     np.testing.assert_allclose(episode.actions[0], [*range(7), 0.05], atol=1e-6)
+
+
+def test_a_whole_trajectory_acts_point_by_point_until_the_next():
+    from vilp_ros.data.commands import Commands
+
+    robot = contract(SMALL.replace("kind: ee_pose ", "kind: joint_position "))
+    commands, names = Commands(robot), robot.proprio.joint_names
+
+    def trajectory(start_ms, values):
+        points = [
+            SimpleNamespace(
+                positions=[value] * 7,
+                time_from_start=SimpleNamespace(sec=0, nanosec=50_000_000 * index),
+            )
+            for index, value in enumerate(values, start=1)
+        ]
+        stamp = SimpleNamespace(sec=10, nanosec=1_000_000 * start_ms)
+        header = SimpleNamespace(stamp=stamp)
+        return SimpleNamespace(header=header, joint_names=names, points=points)
+
+    commands.add("arm", trajectory(0, [1, 2, 3, 4]))
+    commands.add("arm", trajectory(100, [5, 6]))
+    in_force = [commands.action(10 + after, 0.0)[0] for after in (0.06, 0.11, 0.16, 0.21, 0.9)]
+    assert in_force == [1, 2, 5, 6, 6]
 
 
 def test_the_verb_goes_on_after_a_kill_and_writes_what_lies_beside(tmp_path, capsys):

@@ -95,8 +95,8 @@ class PreCheck:
         actions = np.array(actions, dtype=np.float64)
         ahead = actions[min(first, len(actions) - 1) :]  # a view: what is held, is so in `actions`
         grazes = self._hold_within(ahead) if self._slow else []
-        if findings := self.misplaced(ahead, present):
-            return Judgement(None, 1.0, tuple(findings))
+        if misplaced := self.misplaced(ahead, present):
+            return Judgement(None, 1.0, tuple(misplaced))
         worst, fast = self._too_fast(ahead)
         findings = (*fast, *grazes)
         if not fast:

@@ -23,7 +23,8 @@ class Commands:
 
     Attributes:
         topics: what comes on each topic of the contract: `arm`, `gripper`, `commander` or `source`.
-        stamps: when each command of the arm acts.
+        stamps: when each command of the arm acts; of a whole trajectory each point, until the next
+            trajectory takes over.
     """
 
     def __init__(self, contract: Contract) -> None:
@@ -33,6 +34,7 @@ class Commands:
         self.topics = {topic: what for topic, what in {**named, SOURCE: "source"}.items() if topic}
         self.stamps: list[float] = []
         self._arm: list[np.ndarray] = []
+        self._told_s: list[float] = []  # stamps of the messages that they came with
         self._gripper_stamps: list[float] = []
         self._gripper: list[float] = []
         self._who: dict[float, str] = {}
@@ -45,8 +47,7 @@ class Commands:
         elif what == "commander":
             self._who[self._acts_s(message.stamp)] = message.frame_id
         elif what == "arm":
-            self._arm.append(self._target(message))
-            self.stamps.append(self._stamp(message, self.stamps))
+            self._add_arm(message)
         elif len(message.position):
             self._gripper_stamps.append(self._stamp(message, self._gripper_stamps))
             self._gripper.append(float(message.position[0]))
@@ -66,15 +67,36 @@ class Commands:
 
     def commander(self, stamp_s: float) -> str:
         """Who gave the command in force at a time."""
-        stamp = self.stamps[self.before(stamp_s) - 1]
-        return self._who.get(stamp, POLICY if self._by_policy else "unknown")
+        told_s = self._told_s[self.before(stamp_s) - 1]
+        return self._who.get(told_s, POLICY if self._by_policy else "unknown")
 
-    def _target(self, message: Any) -> np.ndarray:
+    def _add_arm(self, message: Any) -> None:
+        told_s = self._acts_s(message.header.stamp)
+        points = getattr(message, "points", ())
+        if len(points) > 1:  # whole: what is left of the one before is not done
+            first = bisect.bisect_left(self.stamps, told_s + SAME_S)
+            del self.stamps[first:], self._arm[first:], self._told_s[first:]
+        for after_s, target in self._targets(message):
+            self._arm.append(target)
+            self.stamps.append(max([told_s + after_s, *self.stamps[-1:]]))
+            self._told_s.append(told_s)
+
+    def _targets(self, message: Any) -> list[tuple[float, np.ndarray]]:
+        """Targets with how many seconds after the message's stamp each acts."""
         if self._contract.action.kind == "ee_pose":
-            return from_pose(message.pose)
-        # A JointState bears its target itself, a JointTrajectory in its points.
-        last = message.points[-1].positions if hasattr(message, "points") else message.position
-        return joints_by_name(message, last, self._contract.proprio.joint_names)
+            return [(0.0, from_pose(message.pose))]
+        names = self._contract.proprio.joint_names
+        if not hasattr(message, "points"):
+            return [(0.0, joints_by_name(message, message.position, names))]
+        # The one point of a stream is reached a period later, as a streamed pose is.
+        whole = len(message.points) > 1
+        return [
+            (
+                seconds(point.time_from_start) if whole else 0.0,
+                joints_by_name(message, point.positions, names),
+            )
+            for point in message.points
+        ]
 
     def _stamp(self, message: Any, before: list[float]) -> float:
         """When a command acts; never before the one before it."""
