@@ -76,7 +76,7 @@ class Feed:
         self.widths = probe.listen(JointState, "gripper_target")
         self.sources = probe.listen(Header, "controller/command_source")
         probe.spin_until(lambda: controller._phase == "active", "autostart")
-        ends = (self._plan, self._state, controller._arm, controller._source)
+        ends = (self._plan, self._state, controller._commands.arm, controller._source)
         probe.spin_until(lambda: all(e.get_subscription_count() for e in ends), "discovery")
 
     def state(self):

@@ -197,9 +197,10 @@ def test_a_person_takes_over_from_a_policy_and_gives_back_without_a_jump(
     who = probe.listen(Header, "commander", profile=qos.STATE_IN)
     sources = probe.listen(Header, "controller/command_source", profile=qos.STATE_IN)
     poses = probe.listen(PoseStamped, contract.action.pose_topic, profile=qos.STATE_IN)
+    planner.begin()
+    planner.until(lambda: arm.taken, "commands")  # of a controller that is late nothing is known
     pilot = Pilot(probe, contract_file, planner.work)
     try:
-        planner.begin()
         pilot.until_says("a policy has the arm")
         pilot.until(lambda: planner.time_s > 4 and arm.taken > 20, "the policy's motion")
         assert not who

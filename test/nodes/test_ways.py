@@ -75,7 +75,9 @@ def planner(probe, arm, contract_file, controller):
     names = Contract.load(contract_file).proprio.joint_names
     planner = WavePlanner(probe, arm, names)
     probe.spin_until(lambda: controller._phase == "active", "autostart")
-    probe.spin_until(controller._arm.get_subscription_count, "discovery")
+    sender = controller._commands
+    probe.spin_until(lambda: sender.arm is not None and not controller._waits, "to be alone")
+    probe.spin_until(sender.arm.get_subscription_count, "discovery")
     planner.begin()
     return planner
 
@@ -119,7 +121,7 @@ def test_a_plan_far_from_the_arm_is_refused_by_name(planner, arm, probe):
     assert arm.refused == []
 
 
-def test_a_second_publisher_is_reported(planner, arm, probe):
+def test_a_second_publisher_is_reported_and_an_exclusive_topic_left_to_it(planner, arm, probe):
     planner.until(lambda: arm.taken > 3, "commands")
     kinds = {"target_pose": PoseStamped, "target_joint": JointState}
     rival = probe.node.create_publisher(
@@ -127,9 +129,18 @@ def test_a_second_publisher_is_reported(planner, arm, probe):
     )
     says = f"1 other publishers on /{arm.topic}"
     planner.until(lambda: probe.says("controller", says), says)
-    planner.until(lambda: "2 publishers" in arm.refused, "the refusal")
+    if isinstance(arm, MockCrisp):
+        refused, report = len(arm.refused), probe.reports["controller"]
+        planner.until(lambda: probe.reports["controller"] is not report, "one more report")
+        assert len(arm.refused) == refused
+    else:
+        planner.until(lambda: "2 publishers" in arm.refused, "the refusal")
+    taken, there = arm.taken, arm.pose.copy()
     probe.node.destroy_publisher(rival)
     planner.until(lambda: not probe.says("controller", "other publishers"), "the news")
+    planner.until(lambda: arm.taken > taken, "commands again")
+    if isinstance(arm, MockCrisp):
+        assert abs(arm.pose - there).max() < 5e-3
 
 
 def test_disabled_it_comes_to_rest(planner, arm, probe):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,9 @@ from vilp_ros.nodes.messages import to_joint_state, to_pose, to_stamp, to_trajec
 
 Array = NDArray[np.float64]
 LEAD_S = 0.06  # from deciding on a trajectory to it being in force at the arm
+SETTLE_S = 2.0
+"""By then each end knows who publishes on an exclusive topic: on a busy machine, an arm was seen to
+count a publisher for 1.3 s after everybody else knew that it had gone."""
 
 
 def arm_topic(action: Action) -> tuple[Any, str]:
@@ -40,11 +44,15 @@ def arm_topic(action: Action) -> tuple[Any, str]:
 class Commands:
     """Publishers of one contract.
 
+    An arm behind crisp_controllers heeds nobody while it counts two publishers, silent ones too,
+    and nothing tells what it counts; what it refused for a while and then heeded would make it
+    leap. There the publishers exist only while they are claimed, and lead when `claim` says so.
+
     What the arm takes is followed by what it means, for the record: where joints are sent, the pose
     that they give the hand; where the gripper is moved by actions, its width.
 
     Args:
-        node: Owns the publishers; of a lifecycle node they are its own kind.
+        node: Owns the publishers; of a lifecycle node they are its own kind, unless claimed.
         contract: Says which.
         command_rate_hz: Of `stream`.
 
@@ -57,36 +65,79 @@ class Commands:
         action = contract.action
         self.whole = action.transport == "joint_trajectory"
         """Whether trajectories are sent whole, when they change, instead of a stream."""
-        create, self._destroy = node.create_publisher, node.destroy_publisher
-        if isinstance(node, LifecycleNode):
-            create = node.create_lifecycle_publisher
-            self._destroy = node.destroy_lifecycle_publisher
         self._kind, topic = arm_topic(action)
-        self.arm = create(self._kind, topic, qos.COMMANDS if self.whole else qos.LATEST)
-        self._gripper = create(JointState, action.width_topic, qos.LATEST)
+        self.topic = node.resolve_topic_name(topic)
+        """Of the arm, its full name."""
+        self._exclusive = action.transport.startswith("crisp")
+        self._settled, self._crowded_s = False, 0.0
+        self.arm: Any = None
+        self._gripper: Any = None
         self._pose: Any = None
-        if action.sends != action.kind and action.pose_topic is not None:
-            self._pose = create(PoseStamped, action.pose_topic, qos.LATEST)
         self._hand: GripperActions | None = None
         if action.gripper == "franka_actions":
             self._hand = GripperActions(node, action.gripper_topic)
+        if not self._exclusive:
+            self._publish()
 
-    def destroy(self) -> None:
-        """Take the publishers back."""
+    def _publish(self) -> None:
+        action, node = self._contract.action, self._node
+        create, self._destroy = node.create_publisher, node.destroy_publisher
+        if isinstance(node, LifecycleNode) and not self._exclusive:
+            create = node.create_lifecycle_publisher
+            self._destroy = node.destroy_lifecycle_publisher
+        profile = qos.COMMANDS if self.whole else qos.LATEST
+        self.arm = create(self._kind, arm_topic(action)[1], profile)
+        self._gripper = create(JointState, action.width_topic, qos.LATEST)
+        if action.sends != action.kind and action.pose_topic is not None:
+            self._pose = create(PoseStamped, action.pose_topic, qos.LATEST)
+
+    def _withdraw(self) -> None:
         for publisher in (self.arm, self._gripper, self._pose):
             if publisher is not None:
                 self._destroy(publisher)
+        self.arm = self._gripper = self._pose = None
+
+    def claim(self) -> str:
+        """Ask to lead the arm; before a motion and during it, again and again.
+
+        Returns:
+            Why nothing may be sent, in words: a motion must end, and begin anew from where the arm
+            is by then. Empty: go ahead.
+        """
+        if not self._exclusive:
+            return ""
+        others, now_s = self.rivals(), time.monotonic()
+        if self.arm is None and not others:
+            self._publish()
+            self._crowded_s = now_s
+        # Once it is led, a listener more, such as a recorder, is no reason to stop.
+        if others or not (self._settled or self.heard):
+            self._crowded_s = now_s
+        self._settled = now_s - self._crowded_s >= SETTLE_S
+        if self._settled:
+            return ""
+        whom = f": {others} other publishers" if others else ""
+        return f"waiting to be alone on {self.topic}{whom}"
+
+    def release(self) -> None:
+        """Leave the arm to whoever claims it next."""
+        if self._exclusive:
+            self._withdraw()
+
+    def destroy(self) -> None:
+        """Take the publishers back."""
+        self._withdraw()
         if self._hand is not None:
             self._hand.destroy()
 
     def rivals(self) -> int:
         """How many others publish on the arm's topic; crisp_controllers then listen to nobody."""
-        return max(0, self._node.count_publishers(self.arm.topic_name) - 1)
+        return max(0, self._node.count_publishers(self.topic) - (self.arm is not None))
 
     @property
     def heard(self) -> bool:
         """Whether everybody who listens to the arm's topic would hear a command now."""
-        listeners = self._node.count_subscribers(self.arm.topic_name)
+        listeners = self._node.count_subscribers(self.topic)
         return 0 < listeners <= self.arm.get_subscription_count()
 
     def stream(self, command: Array, stamp: Time) -> None:

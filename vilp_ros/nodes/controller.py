@@ -100,6 +100,7 @@ class ControllerNode(ManagedNode):
         self._watchdog = Watchdog(dict.fromkeys(("plan", "observation"), contract.staleness_s))
         self._age = AgeTracker()
         self._enabled, self._executing = bool(self._settings.enabled), False
+        self._waits = ""  # why nothing may be sent yet, nor planned for that
         self._state: RobotState | None = None
         self._refusal, self._refused_count = "", 0
         self._holds, self._acted, self._max_step = 0, Counter[str](), 0.0
@@ -108,7 +109,6 @@ class ControllerNode(ManagedNode):
 
     def _make_topics(self) -> None:
         self._commands = Commands(self, self._contract, self._settings.command_rate_hz)
-        self._arm = self._commands.arm
         self._source = self.create_lifecycle_publisher(Header, "~/command_source", qos.LATEST)
         topics = (
             (Image, "planner/plan", self._on_plan),
@@ -134,6 +134,8 @@ class ControllerNode(ManagedNode):
     def _hold(self) -> None:
         self.destroy_timer(self._timer)
         self._keep("deactivated")
+        self._stop_moving("deactivated")
+        self._commands.release()
         if self._worker is not None:
             self._worker.stop()
         self._worker = None
@@ -159,7 +161,8 @@ class ControllerNode(ManagedNode):
                 + ": give planner and controller one model"
             )
             return
-        self._worker.put(message)
+        if not self._waits:
+            self._worker.put(message)
 
     def _on_state(self, message: JointState) -> None:
         try:
@@ -240,6 +243,16 @@ class ControllerNode(ManagedNode):
         if executing and not self._executing:
             self._command = None  # what was only imagined is no place to start from
         self._executing = executing
+        if executing and (self._enabled or self._command is not None):
+            self._waits = self._commands.claim()
+        else:
+            self._waits = ""
+            self._commands.release()
+        if self._waits:
+            self._command = None  # the next one starts from where the arm is by then
+            self._timeline.clear(self._now_s())
+            self._keep(self._waits)
+            return
         if not self._enabled:
             if self._horizon is not None and self._command is not None:
                 self._keep("disabled")  # it has yet to come to rest
@@ -350,7 +363,7 @@ class ControllerNode(ManagedNode):
         if not self._enabled:
             return Report(OK, "disabled", values)
         if rivals := self._commands.rivals():
-            topic = self._arm.topic_name
+            topic = self._commands.topic
             return Report(ERROR, f"{rivals} other publishers on {topic}: end them", values)
         if not self._moving:
             return Report(ERROR, f"holding: {self._reason}", values)

@@ -52,7 +52,7 @@ class ExpertDriver:
 
     def drive(self, observation: Observation, success: bool, stamp: Time) -> None:
         """Commands, if it is driving; to be called after every control period."""
-        if self.state != "driving":
+        if self.state != "driving" or self._commands.claim():
             return
         if self._command is not None:
             self._demonstrator.after(success)

@@ -22,7 +22,7 @@ from vilp_ros.data.observe import from_pose, joints_by_name, seconds
 from vilp_ros.data.pixels import rgb_pixels
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
-from vilp_ros.nodes.commands import Commands
+from vilp_ros.nodes.commands import SETTLE_S, Commands
 from vilp_ros.nodes.franka.gripper import CLOSED_M
 from vilp_ros.nodes.messages import to_stamp
 
@@ -118,8 +118,13 @@ class _Probe:
     def run(self, executor: Any, duration_s: float) -> dict[str, Lag]:
         self._hear(executor)
         if self._commands.rivals():
-            topic = self._commands.arm.topic_name
+            topic = self._commands.topic
             raise VilpError(f"another node publishes on {topic}: end the controller first")
+        until = time.monotonic() + SETTLE_S + FIRST_S
+        while waits := self._commands.claim():
+            if time.monotonic() > until:
+                raise VilpError(f"{waits}; `vilp doctor` says more")
+            executor.spin_once(timeout_sec=0.1)
         pose, joints, width = (x.values[-1] for x in (self._pose, self._joints, self._width))
         self._check_room(pose, width)
         _each_period(executor, duration_s, lambda time_s: self._move(pose, joints, time_s))

@@ -121,10 +121,11 @@ class TeleopNode(Node):
             self._obey(word)
         alone = not self._enable.service_is_ready() and time.monotonic() > self._found_s
         self._make_publishers(self._has_arm or alone)
+        waits = self._commands.claim() if self._commands is not None else ""
         if self._arm is None or self._width is None:
             return
         measured = np.append(self._arm, self._width)
-        if wrong := self._wrong(measured):
+        if wrong := waits or self._wrong(measured):
             self._said = f"{wrong}: nothing is sent"
             self._steering.release()
             if self._giving:
@@ -162,7 +163,7 @@ class TeleopNode(Node):
     def _begin(self, commands: DemonstratedCommands, measured: np.ndarray, now_s: float) -> bool:
         """Lead the arm on from where it was led last, when it has come to rest and listens."""
         if not commands.heard:
-            self._said = f"nobody listens on {commands.arm.topic_name} yet"
+            self._said = f"nobody listens on {commands.topic} yet"
             return False
         if not self._led.rests:
             self._said = "the arm is led by another command still: it must end first"
@@ -231,17 +232,8 @@ class TeleopNode(Node):
 
     def _report(self) -> Report:
         values: dict[str, object] = {"has_arm": self._has_arm, "gripper_open": self._jog.open}
-        if self._commands is not None and (rivals := self._rivals(self._commands)):
-            return Report(WARN, rivals, values)
         fine = self._has_arm and not self._steering.refused
         return Report(OK if fine else WARN, self._said, values)
-
-    def _rivals(self, commands: DemonstratedCommands) -> str:
-        """A controller that is disabled is silent, but crisp_controllers count it."""
-        if not self._contract.action.transport.startswith("crisp") or not commands.rivals():
-            return ""
-        topic = commands.arm.topic_name
-        return f"{commands.rivals()} other publishers on {topic}, so that crisp is deaf: end them"
 
 
 def main() -> None:
