@@ -65,7 +65,8 @@ def test_keys_command_the_recorder(tmp_path, domain):
     """A terminal of its own; no robot, so that an episode is refused in words."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [VILP, "record", "--out", str(tmp_path / "bags")],
+        # The task is the robot's own, of which the simulator knows nothing.
+        [VILP, "record", "--out", str(tmp_path / "bags"), "--task", "fold"],
         stdin=slave,
         stdout=slave,
         stderr=slave,

@@ -54,7 +54,8 @@ def conduct(settings: Settings, remote: Remote, console: Console, line: Status) 
         if success == (settings.role == "suboptimal") or broken:
             remote.demand("recorder/discard")
             discarded += 1
-            message += "; the expert failed: discarded"
+            message += "; " if broken else f"; the expert {'succeeded' if success else 'failed'}: "
+            message += "discarded"
         else:
             kept.append({"seed": seed, "mode": modes[mode], "message": message})
         say(console, not broken, message)
@@ -63,6 +64,7 @@ def conduct(settings: Settings, remote: Remote, console: Console, line: Status) 
     console.print(f"{told} ({settings.role}), {discarded} discarded, {seconds:.0f} s")
     if settings.json:
         body = {"kept": kept, "discarded": discarded, "seconds": seconds}
+        settings.json.parent.mkdir(parents=True, exist_ok=True)
         settings.json.write_text(json.dumps(body, indent=2) + "\n")
     return 0
 

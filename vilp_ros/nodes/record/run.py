@@ -33,7 +33,7 @@ def run_record(settings: Settings) -> int:
         "model": settings.model,
         "contract": settings.contract,
         "record": str(settings.out),
-        "task": settings.task,
+        "task": settings.task if settings.expert else "",  # a robot does what it likes
         "expert": settings.role if settings.expert else "",
         # A busy machine then makes the demonstrations slow, but not bad.
         "use_sim_time": str(settings.expert).lower(),
