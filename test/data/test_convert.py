@@ -17,7 +17,7 @@ from vilp_ros.cli import convert as verb
 from vilp_ros.cli import main as cli
 from vilp_ros.data.bag_reader import Choice
 from vilp_ros.data.convert import convert_bag
-from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.data.episodes import EpisodeFile, EpisodeWriter
 from vilp_ros.data.table import Source, load_table
 
 ROBOT = contract()
@@ -236,6 +236,67 @@ def test_a_renamed_topic_can_be_named(tmp_path):
     choice = Choice(topics={AGENT: "/cam0/image_raw"}, broken=True)
     episode, _ = converted(tmp_path, renamed, choice)
     assert len(episode) == 19
+
+
+def test_a_name_that_the_contract_lacks_is_no_renaming(tmp_path):
+    path = write_bag(tmp_path / "bag")
+    choice = Choice(topics={"agentveiw/image_raw": "/cam0/image_raw"})
+    outcome = convert_bag(path, tmp_path / "d.hdf5", choice)
+    assert "no topic agentveiw/image_raw; its topics are agentview/image_raw, " in outcome.error
+
+
+def test_a_first_bag_that_cannot_be_used_leaves_no_dataset(tmp_path):
+    path = write_bag(tmp_path / "bag", edited(BAD["zero length"][0]))
+    assert convert_bag(path, tmp_path / "d.hdf5", Choice()).error
+    assert not (tmp_path / "d.hdf5").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bag", "--out", "folder"], "folder exists and is no HDF5 file"),
+        (["bag", "--out", "notes.txt"], "notes.txt exists and is no HDF5 file"),
+        (["bag", "--out", "d", "--to", "lerobot"], "`vilp convert bags.hdf5 --out d --to lerobot`"),
+        (["notes.txt", "--out", "d.hdf5"], "notes.txt is a file, and bags are folders"),
+        (["bga", "--out", "d.hdf5"], "bga does not exist: name a bag, or a folder of bags"),
+        (["bag", "--out", "d.hdf5", "--from", "hdf5"], "bag is a folder, no dataset"),
+        (["x.hdf5", "--out", "d.hdf5", "--from", "robomimic"], "x.hdf5 does not exist"),
+    ],
+)
+def test_bags_datasets_and_places_are_told_apart_once(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    for name in ("first", "second"):
+        write_bag(tmp_path / "bag" / name)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "notes.txt").write_text("x")
+    assert cli.main(["convert", *words]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.count(said) == 1
+    assert said not in printed.out
+
+
+def test_a_repaired_bag_is_told_as_one(tmp_path, capsys):
+    """In a narrow terminal too, where a column would cut the command that mends a bag."""
+    whole, cut = write_bag(tmp_path / "bags/whole"), write_bag(tmp_path / "bags/cut")
+    (cut / "metadata.yaml").unlink()
+    file = next(cut.glob("*.mcap"))
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
+    assert cli.main(["data", str(tmp_path / "bags")]) == 0
+    assert f"`vilp repair {cut}`\n" in capsys.readouterr().out
+    assert cli.main(["repair", str(cut)]) == 0
+    choice = Choice(task="lift", contract=ROBOT)
+    assert "is the demonstration whole?" in convert_bag(cut, tmp_path / "c.hdf5", choice).notes[-1]
+    assert not convert_bag(whole, tmp_path / "w.hdf5", choice).notes
+    capsys.readouterr()
+    assert cli.main(["data", str(tmp_path / "bags")]) == 0
+    assert capsys.readouterr().out.count("repaired") == 1
+
+
+def test_a_dataset_without_episodes_is_listed(tmp_path, capsys):
+    EpisodeWriter(tmp_path / "empty.hdf5", task="lift").close()
+    listed = tmp_path / "new/figures.json"
+    assert cli.main(["data", str(tmp_path / "empty.hdf5"), "--json", str(listed)]) == 0
+    assert json.loads(listed.read_text())["datasets"]
 
 
 def test_a_bag_of_another_robot_and_one_without_notes(tmp_path):

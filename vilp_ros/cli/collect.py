@@ -73,5 +73,6 @@ def run(args: argparse.Namespace) -> int:
         f"{report.discarded} attempts discarded"
     )
     if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps({**asdict(report), "seconds": seconds}, indent=2) + "\n")
     return 0

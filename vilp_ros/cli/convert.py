@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Converts; prints a line for each bag that needs one."""
+    _check(args)
     if args.source or args.to != "hdf5":
         from vilp_ros.data.formats import translate
 
@@ -64,6 +65,29 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.out}: {count} episodes written as {args.to}")
         return 0
     return _bags(args)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raises VilpError where bags and datasets are confused, once and not for each bag."""
+    import h5py
+
+    from vilp_ros.errors import VilpError
+
+    if not args.source and (files := [path for path in args.sources if path.is_file()]):
+        if args.to == "hdf5":
+            raise VilpError(
+                f"{files[0]} is a file, and bags are folders: say the format of a dataset by "
+                f"--from, one of {', '.join(FORMATS)}"
+            )
+    elif not args.source and args.to != "hdf5":
+        raise VilpError(
+            f"bags become a dataset first: `vilp convert {args.sources[0]} --out bags.hdf5`, then "
+            f"`vilp convert bags.hdf5 --out {args.out} --to {args.to}`"
+        )
+    if args.to == "hdf5" and args.out.exists() and not h5py.is_hdf5(args.out):
+        raise VilpError(
+            f"{args.out} exists and is no HDF5 file: remove it, or choose another --out"
+        )
 
 
 def _bags(args: argparse.Namespace) -> int:

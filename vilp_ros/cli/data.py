@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if bags:
         body["bags"] = _bags(find_bags(bags), args.plot)
     if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(body, indent=2) + "\n")
     return 0
 
@@ -63,9 +64,8 @@ def _datasets(paths: list[Path], plot: Path | None) -> dict[str, Any]:
     table.add_row(
         "disturbed", *(f"{s['disturbed'] / max(s['steps'], 1):.0%}" for s in found.values())
     )
-    for name in ("seconds", "jerk", "idle"):
-        cells = ["{min:.2f} / {median:.2f} / {max:.2f}".format(**s[name]) for s in found.values()]
-        table.add_row(f"{name} min / median / max", *cells)
+    for name, unit in (("seconds", ""), ("jerk", ", m/s^3"), ("idle", ", share of the time")):
+        table.add_row(f"{name}{unit}", *(_spread(s[name]) for s in found.values()))
     for name in ("ee_position", "gripper_width", "joint_position", "actions"):
         table.add_row(f"{name} from", *(_row(s, name, "min") for s in found.values()))
         table.add_row(f"{name} to", *(_row(s, name, "max") for s in found.values()))
@@ -87,6 +87,12 @@ def _words(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
+def _spread(figures: dict[str, float]) -> str:
+    if not figures:
+        return "-"
+    return "median {median:.2f} ({min:.2f} to {max:.2f})".format(**figures)
+
+
 def _row(figures: dict[str, Any], channel: str, what: str) -> str:
     values = figures["channels"].get(channel, {}).get(what, [])
     return " ".join(f"{value:.2f}" for value in values) or "-"
@@ -100,6 +106,7 @@ def _bags(paths: list[Path], plot: Path | None) -> dict[str, Any]:
 
     table = Table("bag", "task", "role", "outcome", "seconds", "messages", "audit")
     found: dict[str, Any] = {}
+    unread: list[str] = []
     for path in paths:
         try:
             with Bag(path) as bag:
@@ -107,11 +114,14 @@ def _bags(paths: list[Path], plot: Path | None) -> dict[str, Any]:
                 seconds = (bag.end_ns - bag.start_ns) * 1e-9
         except BagError as error:
             found[str(path)] = {"error": str(error)}
-            table.add_row(path.name, *[""] * 5, str(error))
+            table.add_row(path.name, *[""] * 5, "cannot be read, see below")
+            unread.append(str(error))
             continue
         audit = json.loads(labels.get("audit", "{}"))
         words = [labels.get(name, "") for name in ("task", "role", "outcome")]
         verdict = "; ".join(audit.get("findings", [])) or labels.get("verdict", "")
+        if labels.get("repaired"):  # the end of the demonstration may be what was lost
+            verdict = "; ".join(filter(None, ("cut off, repaired", verdict)))
         table.add_row(path.name, *words, f"{seconds:.1f}", str(count), verdict)
         found[str(path)] = {
             **{k: v for k, v in labels.items() if k not in ("contract", "audit")},
@@ -122,6 +132,8 @@ def _bags(paths: list[Path], plot: Path | None) -> dict[str, Any]:
         if plot:
             _plot(path, plot)
     Console().print(table)
+    for sentence in unread:  # below it, where no column cuts a command in two
+        print(sentence)
     return found
 
 

@@ -183,7 +183,7 @@ class Bag:
             self._reader = Reader(self.path)
             self._reader.open()
         except (ReaderError, OSError, AssertionError) as error:
-            raise BagError(f"{path}: {error}; `vilp repair {path}` saves what is whole") from error
+            raise _damaged(path, error) from error
         self.labels: dict[str, str] = dict(self._reader.storage.metadata.custom or {})
         self.kinds = {c.topic: c.msgtype for c in self._reader.connections}
         self.counts = {c.topic: c.msgcount for c in self._reader.connections}
@@ -211,9 +211,7 @@ class Bag:
             for connection, time_ns, data in self._reader.messages(chosen, start_ns, stop_ns):
                 yield connection.topic, time_ns, bytes(data)
         except (ReaderError, OSError, AssertionError) as error:
-            raise BagError(
-                f"{self.path}: {error}; `vilp repair {self.path}` saves what is whole"
-            ) from error
+            raise _damaged(self.path, error) from error
 
     def messages(
         self, topics: Iterable[str], start_ns: int | None = None, stop_ns: int | None = None
@@ -247,7 +245,7 @@ def find_bags(paths: Iterable[str | Path]) -> list[Path]:
         below = sorted(p for p in path.glob("*/") if not p.name.startswith("."))
         bags = [path] if _is_bag(path) else [p for p in below if _is_bag(p)]
         if not path.exists():
-            raise BagError(f"{path} does not exist")
+            raise BagError(f"{path} does not exist: name a bag, or a folder of bags")
         if not bags:
             raise BagError(f"{path} holds no bag: a bag is a folder with metadata.yaml and .mcap")
         found += bags
@@ -272,6 +270,11 @@ def relabel(path: str | Path, labels: Mapping[str, str]) -> None:
     fresh = file.with_suffix(".new")
     fresh.write_text(yaml.safe_dump(body, sort_keys=False))
     os.replace(fresh, file)
+
+
+def _damaged(path: str | Path, error: Exception) -> BagError:
+    found = str(error).rstrip(".")
+    return BagError(f"{path} is damaged ({found}): `vilp repair {path}` saves what is whole")
 
 
 def _is_bag(path: Path) -> bool:

@@ -63,6 +63,12 @@ class BagReader:
         self.first_refusal: dict[str, str] = {}
         self.commands = Commands(contract)
         self._observer = Observer(contract)
+        known = {*self._observer.topics, *self.commands.topics}
+        if unknown := sorted(set(choice.topics) - known):
+            raise BagError(
+                f"contract {contract.robot} has no topic {unknown[0]}; its topics are "
+                f"{', '.join(sorted(known))}"
+            )
         self._channels = {self._find(t): name for t, name in self._observer.topics.items()}
         self._actions = self._command_topics()
 

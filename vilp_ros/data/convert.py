@@ -49,6 +49,7 @@ def convert_bag(
     Returns:
         What became of it; a bag that cannot be used is an outcome, not an exception.
     """
+    fresh = not out.exists()
     try:
         with Bag(path) as bag:
             contract = choice.contract or bag.contract()
@@ -67,6 +68,8 @@ def convert_bag(
                     return Outcome(path, there=True)
                 return convert(bag, writer, choice, tick)
     except VilpError as error:
+        if fresh:
+            out.unlink(missing_ok=True)  # a dataset without an episode is of no use
         return Outcome(path, error=str(error))
 
 
@@ -106,6 +109,8 @@ def convert(
                 kept.append(frame._replace(images={}))
         reader.check_refused()
         outcome.notes = reader.complaints()
+        if bag.labels.get("repaired"):
+            outcome.notes.append("was cut off and repaired: is the demonstration whole?")
         if told and reader.commands.stamps:
             end_s = reader.commands.stamps[-1] + AFTER_S
             kept = [frame for frame in kept if frame.stamp_s <= end_s]

@@ -299,8 +299,9 @@ class EpisodeFile:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_file():
+            found = "is a folder, no dataset" if self.path.is_dir() else "does not exist"
             raise DatasetError(
-                f"{path} does not exist: record it with `vilp collect --task TASK --episodes N "
+                f"{path} {found}: record it with `vilp collect --task TASK --episodes N "
                 f"--out {path}`, or convert bags to it with `vilp convert BAGS --out {path}`"
             )
         try:

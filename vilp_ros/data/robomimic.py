@@ -77,6 +77,8 @@ def read(path: Path, task: str = "") -> tuple[Meta, Iterator[Episode]]:
     Raises:
         DatasetError: the file cannot be opened, or has no env_args.
     """
+    if not path.is_file():
+        raise DatasetError(f"{path} does not exist: name a robomimic file")
     try:
         file = h5py.File(path, "r")
     except OSError as error:

@@ -175,6 +175,7 @@ def execute(path: Path, task: str | None = None) -> tuple[bool, float]:
 
 def save(step: Step | Agreement, path: Path) -> None:
     """Writes figures as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(step), indent=2) + "\n")
 
 
