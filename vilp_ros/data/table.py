@@ -70,6 +70,25 @@ class Table:
         return np.flatnonzero(np.isin(self.role, roles))
 
 
+def choose(source: Source, views: tuple[str, ...]) -> tuple[EpisodeFile, list[int]]:
+    """The file of a source, and which of its episodes are taken. Reads none of them.
+
+    Raises:
+        DatasetError: no such file, a view that it lacks, or too few episodes of that role.
+    """
+    path, role, start, number = source
+    file = EpisodeFile(path)
+    if not len(file):
+        raise DatasetError(f"{path} holds no episode: convert or collect some into it")
+    if missing := set(views) - set(file.views):
+        raise DatasetError(f"{path} has views {list(file.views)}, not {sorted(missing)}")
+    chosen = _playing(file, role)
+    end = len(chosen) if number is None else start + number
+    if not start < end <= len(chosen):
+        raise DatasetError(f"{path} holds {len(chosen)} episodes; {start} to {end} were asked for")
+    return file, chosen[start:end]
+
+
 def load_table(sources: Iterable[Source], views: tuple[str, ...]) -> Table:
     """Reads episodes of several files into one table.
 
@@ -85,20 +104,13 @@ def load_table(sources: Iterable[Source], views: tuple[str, ...]) -> Table:
     episodes, roles = [], []
     tasks: set[tuple[str, str, float]] = set()
     ranges: dict[str, set[tuple[float, float] | None]] = {view: set() for view in views}
-    for path, role, start, number in sources:
-        file = EpisodeFile(path)
+    for source in sources:
+        file, chosen = choose(source, views)
+        role = source.role
         tasks.add((file.task, file.action_kind, file.control_period_s))
-        if missing := set(views) - set(file.views):
-            raise DatasetError(f"{path} has views {list(file.views)}, not {sorted(missing)}")
         for view in views:
             ranges[view].add(file.depth_range_m.get(view))
-        chosen = _playing(file, role)
-        end = len(chosen) if number is None else start + number
-        if not start < end <= len(chosen):
-            raise DatasetError(
-                f"{path} holds {len(chosen)} episodes; {start} to {end} were asked for"
-            )
-        for index in chosen[start:end]:
+        for index in chosen:
             episode = file.read(index, views)
             if role == "action_free":
                 episode.actions = None
@@ -148,6 +160,8 @@ def _playing(file: EpisodeFile, role: str) -> list[int]:
         chosen = [i for i, label in enumerate(labels) if label in PLAYED_BY["expert"]]
     if not chosen and labels:
         there = sorted(set(labels))
-        hint = " (without actions it can only be action_free)" if there == ["action_free"] else ""
-        raise DatasetError(f"{file.path} holds {', '.join(there)}; none may play {role}{hint}")
+        hint = f"record some, or leave data.{role} out of the recipe"
+        if there == ["action_free"]:
+            hint = "without actions it can only be action_free"
+        raise DatasetError(f"{file.path} holds {', '.join(there)}; none may play {role}: {hint}")
     return chosen

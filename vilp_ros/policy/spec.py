@@ -100,9 +100,10 @@ def load_spec(bundle: str | Path) -> BundleSpec:
     """
     path = Path(bundle) / "policy.yaml"
     if not path.is_file():
-        beside = Path(bundle).parent
-        found = sorted(p.parent.name for p in beside.glob("*/policy.yaml"))
-        raise VilpError(f"no bundle at {bundle} (no policy.yaml); in {beside}: {found or 'none'}")
+        places = {Path(bundle).parent, Path("models")}
+        found = sorted({str(p.parent) for place in places for p in place.glob("*/policy.yaml")})
+        there = ", ".join(found) or "none here nor in models/"
+        raise VilpError(f"no bundle at {bundle} (no policy.yaml); there are: {there}")
     try:
         body = yaml.safe_load(path.read_text())
         policy = OmegaConf.to_object(

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vilp_ros.data.table import Source
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.config import PolicyConfig
+from vilp_ros.policy.spec import METHODS
 
 
 @dataclass
@@ -231,7 +233,11 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             OmegaConf.structured(Recipe), OmegaConf.load(path), OmegaConf.from_dotlist([*overrides])
         )
         recipe = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        raise VilpError(f"recipe {path}: {str(error).splitlines()[0]}") from error
+    except (OmegaConfBaseException, yaml.YAMLError, TypeError) as error:
+        said = " ".join(str(error).split()) if isinstance(error, yaml.YAMLError) else str(error)
+        raise VilpError(f"recipe {path}: {said.splitlines()[0]}") from error
     assert isinstance(recipe, Recipe)
+    if recipe.policy.method not in METHODS:
+        available = ", ".join(METHODS)
+        raise VilpError(f"recipe {path}: method {recipe.policy.method!r}; available: {available}")
     return recipe

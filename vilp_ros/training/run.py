@@ -19,7 +19,7 @@ import torch.multiprocessing as mp
 from omegaconf import OmegaConf
 
 from vilp_ros.data.episodes import EpisodeFile
-from vilp_ros.data.table import Table, load_table
+from vilp_ros.data.table import Table, choose, load_table
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.bundle import load_modules, save_bundle
 from vilp_ros.policy.frame_policy import FramePolicy
@@ -52,10 +52,9 @@ def train(recipe: Recipe, work: Path, bundle: Path, jobs: int = 1) -> None:
     Raises:
         VilpError: `work` belongs to another recipe, or the episodes do not fit.
     """
-    for source in recipe.data.sources():
-        EpisodeFile(source.path).close()  # said once, before anything is started
+    episodes = _check(recipe)
     work.mkdir(parents=True, exist_ok=True)
-    _claim(recipe, work)
+    _claim(recipe, work, episodes)
     _parallel([(_train_view, (recipe, work, view)) for view in recipe.views], jobs)
     parts = [(_train_part, (recipe, work, part)) for part in _parts(recipe)]
     # VILP's low-level policy learns from the planner's frames, and waits for it.
@@ -63,13 +62,38 @@ def train(recipe: Recipe, work: Path, bundle: Path, jobs: int = 1) -> None:
     _write_bundle(recipe, work, bundle)
 
 
-def _claim(recipe: Recipe, work: Path) -> None:
-    """Refuses to mix two recipes in one work folder."""
+def _check(recipe: Recipe) -> list[int]:
+    """How many episodes each source gives.
+
+    What would stop a part in an hour stops all of them now, and is said once.
+    """
+    sources = recipe.data.sources()
+    if not sources:
+        raise VilpError("no episodes: name at least one file under data.expert")
+    chosen = [choose(source, tuple(recipe.views)) for source in sources]
+    for view in recipe.views:
+        build_autoencoder(recipe.policy.autoencoder, _frame_size(recipe, view))
+    _parts(recipe)
+    for file, _ in chosen:
+        file.close()
+    return [len(indices) for _, indices in chosen]
+
+
+def _claim(recipe: Recipe, work: Path, episodes: list[int]) -> None:
+    """Refuses to mix two recipes, or a dataset and what it has become, in one work folder."""
     text = OmegaConf.to_yaml(OmegaConf.structured(recipe))
     path = work / "recipe.yaml"
     if path.is_file() and path.read_text() != text:
         raise VilpError(f"{work} holds another recipe's parts: choose another --work or delete it")
+    noted = work / "episodes.json"
+    began = json.loads(noted.read_text()) if noted.is_file() else episodes
+    if began != episodes:
+        raise VilpError(
+            f"{work} was begun with {sum(began)} episodes, its datasets hold {sum(episodes)} now: "
+            "choose another --work or delete it"
+        )
     path.write_text(text)
+    noted.write_text(json.dumps(episodes))
 
 
 def _parallel(calls: list[tuple[Callable, tuple]], jobs: int) -> None:
