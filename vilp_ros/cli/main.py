@@ -125,7 +125,9 @@ class _VerbHelp(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help or ""
-        said = action.default in (None, False, [], "") or str(action.default) in text
+        default = action.default
+        written = " ".join(default) if isinstance(default, (list, tuple)) else str(default)
+        said = default in (None, False) or written in text
         return text if said else super()._get_help_string(action)
 
 

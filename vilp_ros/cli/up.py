@@ -18,7 +18,7 @@ name and exit code are told, the others are ended, and the exit code is its own.
 arguments:
 """ + "\n".join(
     f"  {a.name + ':=' + a.text:28} {a.description}"
-    + (f" ({', '.join(a.choices)})" if a.choices else "")
+    + (f" ({', '.join(filter(None, a.choices))})" if a.choices else "")
     for a in ARGUMENTS
 )
 

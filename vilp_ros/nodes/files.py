@@ -24,7 +24,8 @@ def find(value: str, folder: str, suffix: str = "") -> Path:
         if path.exists():
             return path.resolve()
     names = sorted(path.stem for path in shipped.glob(f"[!.]*{suffix}"))
-    raise VilpError(f"'{value}' is neither a path nor a name in {folder}; there are {names}")
+    there = ", ".join(names)
+    raise VilpError(f"'{value}' is neither a path nor a name in {folder}; there are {there}")
 
 
 def find_contract(value: str) -> Path:
