@@ -170,3 +170,23 @@ def test_a_domain_in_use_is_not_chosen(monkeypatch):
 def test_what_the_demo_sets_itself_cannot_be_set_twice(word, instead, capsys):
     assert main(["demo", word]) == 2
     assert instead in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("fold", "is 'fold', which is none of the simulator's: name one of lift"),
+        ("", "it has no policy.yaml"),
+    ],
+)
+def test_what_the_simulator_cannot_do_is_said_before_anything_starts(
+    tmp_path, monkeypatch, capsys, task, words
+):
+    monkeypatch.chdir(tmp_path)
+    if task:
+        save_untrained(tmp_path / "model", task=task)
+    else:
+        (tmp_path / "model").mkdir()
+    assert main(["demo", "--model", "model"]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()

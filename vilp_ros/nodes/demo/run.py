@@ -36,6 +36,7 @@ from vilp_ros.evaluation.demo.run_report import (
 from vilp_ros.nodes.demo.recorder import DemoRecorder, PipelineError
 from vilp_ros.nodes.graph import parse, processes
 from vilp_ros.nodes.supervisor import Supervisor
+from vilp_ros.sim import TASKS
 
 FIXED = {
     "namespace": "",
@@ -126,6 +127,8 @@ def run_demo(settings: Settings) -> int:
         how = f"--{name.replace('seed', 'seed-start')}" if name in chosen else "`vilp up`"
         raise VilpError(f"the demo sets {name} itself: use {how}")
     started = processes(words | chosen | FIXED)
+    parameters = {k: v for process in started for k, v in process.parameters.items()}
+    _check(Path(parameters["model"]), settings.task)
     os.environ |= {
         "ROS_DOMAIN_ID": str(free_domain()),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
@@ -140,7 +143,6 @@ def run_demo(settings: Settings) -> int:
             watcher = threading.Thread(target=supervisor.wait, args=(ended,))
             watcher.start()
             try:
-                parameters = {k: v for process in started for k, v in process.parameters.items()}
                 _with_recorder(settings, console, folder, stop, parameters, began_s)
             finally:
                 ended.set()
@@ -153,6 +155,19 @@ def run_demo(settings: Settings) -> int:
             _say(console, f"its log: {log}")
         return 1
     return 0
+
+
+def _check(bundle: Path, task: str | None) -> None:
+    """Raises VilpError if there is no bundle, or if the simulator does not know its task."""
+    file = bundle / "policy.yaml"
+    if not file.is_file():
+        raise VilpError(f"{bundle} is no bundle: it has no policy.yaml")
+    found = task or yaml.safe_load(file.read_text())["task"]
+    if found not in TASKS:
+        raise VilpError(
+            f"the task of {bundle.name} is {found!r}, which is none of the simulator's: name one "
+            f"of {', '.join(TASKS)} with --task, or give it a robot by `vilp up sim:=false`"
+        )
 
 
 def _with_recorder(
