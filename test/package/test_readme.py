@@ -47,6 +47,17 @@ def test_every_verb():
     assert re.findall(r"^vilp (\w+)", section("## Verbs"), re.M) == list(VERBS)
 
 
+def test_what_rosdep_lacks_is_in_the_pip_line():
+    """But for what only a Franka needs, and docs/franka.md installs."""
+    manifest = (ROOT / "package.xml").read_text()
+    (comment,) = re.findall(r"Not in rosdep.*?-->", manifest, re.S)
+    names = set(re.findall(r"^ {6}((?:[a-z-]+ )+) ", comment, re.M))
+    wanted = {name for line in names for name in line.split()} - {"frankik", "franky-control"}
+    (given,) = re.findall(r"^pip install (.*)", section("## With ROS 2"), re.M)
+    assert {"ruckig", "mujoco"} <= wanted
+    assert wanted == set(re.findall(r'(?:^|[ "])([a-z-]+)', given))
+
+
 def test_files_and_pictures_exist():
     paths = re.findall(r"`((?:config|models|docs)/[\w./]*)`", README)
     paths += re.findall(r"\]\((.*?)\)", README)

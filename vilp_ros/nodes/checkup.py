@@ -156,9 +156,8 @@ def contract_of(value: str) -> tuple[Contract | None, Finding]:
     try:
         contract = Contract.load(find_contract(value))
     except VilpError as error:
-        return None, Finding(
-            "contract", RED, str(error), "correct the file; every key is in README"
-        )
+        cure = "correct it; vilp_ros/contract/__init__.py explains every key"
+        return None, Finding("contract", RED, str(error), cure)
     way = contract.action.transport
     return contract, Finding("contract", GREEN, f"{contract.robot}, sends {way}")
 
