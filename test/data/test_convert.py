@@ -254,7 +254,7 @@ def test_a_first_bag_that_cannot_be_used_leaves_no_dataset(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["bag", "--out", "folder"], "folder exists and is no HDF5 file"),
+        (["bag", "--out", "folder"], "folder is a folder: name a file, such as folder/mine.hdf5"),
         (["bag", "--out", "notes.txt"], "notes.txt exists and is no HDF5 file"),
         (["bag", "--out", "d", "--to", "lerobot"], "`vilp convert bags.hdf5 --out d --to lerobot`"),
         (["notes.txt", "--out", "d.hdf5"], "notes.txt is a file, and bags are folders"),

@@ -129,6 +129,9 @@ def test_a_kill_at_any_moment_loses_only_the_episode_that_was_being_written(tmp_
 
 
 def test_other_task_and_missing_or_cut_file_are_refused(tmp_path):
+    for opens in (EpisodeFile, lambda path: EpisodeWriter(path, task="lift")):
+        with pytest.raises(DatasetError, match="is a folder"):
+            opens(tmp_path)
     path = write_file(tmp_path / "set.hdf5", count=1)
     with pytest.raises(DatasetError, match="task 'lift', not 'can'"):
         EpisodeWriter(path, task="can")

@@ -84,7 +84,9 @@ def _check(args: argparse.Namespace) -> None:
             f"bags become a dataset first: `vilp convert {args.sources[0]} --out bags.hdf5`, then "
             f"`vilp convert bags.hdf5 --out {args.out} --to {args.to}`"
         )
-    if args.to == "hdf5" and args.out.exists() and not h5py.is_hdf5(args.out):
+    if args.to == "hdf5" and args.out.is_dir():
+        raise VilpError(f"{args.out} is a folder: name a file, such as {args.out / 'mine.hdf5'}")
+    if args.to == "hdf5" and args.out.is_file() and not h5py.is_hdf5(args.out):
         raise VilpError(
             f"{args.out} exists and is no HDF5 file: remove it, or choose another --out"
         )

@@ -208,6 +208,9 @@ class EpisodeWriter:
         control_period_s: float = 0.05,
         depth_range_m: Mapping[str, tuple[float, float]] = MappingProxyType({}),
     ) -> None:
+        if Path(path).is_dir():
+            such = Path(path, "mine.hdf5")
+            raise DatasetError(f"{path} is a folder: name a file, such as {such}")
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         try:
             self._file = h5py.File(path, "a")
