@@ -354,6 +354,22 @@ def test_joint_targets(tmp_path):
     np.testing.assert_allclose(episode.actions[0], [*range(7), 0.05], atol=1e-6)
 
 
+def test_a_camera_that_publishes_more_gives_the_same_episode(tmp_path):
+    def larger(k, name, body):
+        if name == AGENT:
+            pixels = np.asarray(body.data).reshape(16, 24, 3).repeat(2, axis=0).repeat(2, axis=1)
+            stamp_s = body.header.stamp.sec + body.header.stamp.nanosec * 1e-9
+            body = image(stamp_s, np.pad(pixels, ((4, 4), (0, 0), (0, 0)), constant_values=9))
+        return name, body
+
+    text = SMALL.replace("    height: 16", "    camera_size: [40, 48]\n    height: 16", 1)
+    plain, _ = converted(tmp_path / "plain", traffic(contract()))
+    scaled, _ = converted(tmp_path / "scaled", edited(larger), text=text)
+    for view, pictures in plain.images.items():
+        np.testing.assert_array_equal(scaled.images[view], pictures)
+    np.testing.assert_array_equal(scaled.actions, plain.actions)
+
+
 def test_a_whole_trajectory_acts_point_by_point_until_the_next():
     from vilp_ros.data.commands import Commands
 

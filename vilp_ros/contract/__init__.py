@@ -60,14 +60,14 @@ _latency = number(0, 1, "s")
 
 @dataclass(frozen=True)
 class View:
-    """One camera, as its driver publishes it.
+    """One camera.
 
     Attributes:
         name: what policies call it.
         topic: sensor_msgs/Image.
         info_topic: sensor_msgs/CameraInfo.
-        height: pixels.
-        width: pixels.
+        height: pixels that policies see.
+        width: pixels that policies see.
         encoding: one of `ENCODINGS`.
         reliability: QoS of the subscription, "best_effort" or "reliable".
         depth: QoS history depth.
@@ -76,6 +76,8 @@ class View:
         depth_range_m: (near, far) of a depth camera, and of no other; depth is clipped to it and
             becomes a grey picture of 255 steps (`vilp_ros.data.depth`). Part of what a policy
             learned: keep it.
+        camera_size: (height, width) that the driver publishes, where that is larger: the middle of
+            it, in the view's proportions, is scaled to the view. Recorded as it comes.
     """
 
     name: str
@@ -91,6 +93,12 @@ class View:
     depth_range_m: tuple[float, float] | None = field(
         metadata=by(interval(0, 65, "m")), default=None
     )
+    camera_size: tuple[int, int] | None = field(metadata=by(many(whole(16, 4096), 2)), default=None)
+
+    @property
+    def published(self) -> tuple[int, int]:
+        """(height, width) of the messages."""
+        return self.camera_size or (self.height, self.width)
 
 
 @dataclass(frozen=True)
@@ -354,6 +362,10 @@ class Contract:
                 allowed = "[near, far] in metres" if depth else "for depth cameras only"
                 range_m = key.child("views").child(name).child("depth_range_m")
                 range_m.refuse(view.depth_range_m, f"{allowed}, and encoding is {view.encoding}")
+            if view.published[0] < view.height or view.published[1] < view.width:
+                size = key.child("views").child(name).child("camera_size")
+                allowed = f"[height, width], at least [{view.height}, {view.width}] of the view"
+                size.refuse(list(view.published), allowed)
         self._refuse_shared_topics(key)
 
     def _check_transport(self, key: Key, action: Action) -> None:

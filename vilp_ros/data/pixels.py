@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +27,7 @@ class PixelError(VilpError):
 
 
 def rgb_pixels(view: View, message: Any) -> NDArray[np.uint8]:
-    """Pixels of a view.
+    """Pixels of a view, scaled where its camera's are more.
 
     Args:
         view: of the contract.
@@ -38,19 +39,22 @@ def rgb_pixels(view: View, message: Any) -> NDArray[np.uint8]:
     Raises:
         PixelError: another size or encoding than promised, or fewer bytes than the size needs.
     """
-    found = (message.height, message.width, message.encoding)
-    if found != (view.height, view.width, view.encoding):
+    height, width = view.published
+    if (message.height, message.width, message.encoding) != (height, width, view.encoding):
         raise PixelError(
             f"found {message.height}x{message.width} {message.encoding}, the contract promises "
-            f"{view.height}x{view.width} {view.encoding}"
+            f"{height}x{width} {view.encoding}: set the driver, or the view's camera_size"
         )
     if view.depth_range_m is not None:
         kind, metres = _DEPTH[view.encoding]
         dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
         depth = np.ascontiguousarray(_rows(view, message, dtype.itemsize)).view(dtype)
-        return grey_depth(depth.astype(np.float32) * np.float32(metres), view.depth_range_m)
+        depth_m = depth.astype(np.float32) * np.float32(metres)
+        # Between an edge and what is behind it lies nothing: depths are chosen, never mixed.
+        return grey_depth(_scaled(view, depth_m, cv2.INTER_NEAREST_EXACT), view.depth_range_m)
     channels, order = _ORDER[view.encoding]
-    pixels = _rows(view, message, channels).reshape(view.height, view.width, channels)
+    pixels = _rows(view, message, channels).reshape(height, width, channels)
+    pixels = _scaled(view, pixels, cv2.INTER_AREA).reshape(view.height, view.width, channels)
     if order == (0, 1, 2) and channels == 3:
         return np.ascontiguousarray(pixels)
     return np.ascontiguousarray(pixels[..., order])
@@ -58,12 +62,25 @@ def rgb_pixels(view: View, message: Any) -> NDArray[np.uint8]:
 
 def _rows(view: View, message: Any, pixel_bytes: int) -> NDArray[np.uint8]:
     """Bytes of the picture (H, W * pixel_bytes), without padding."""
-    row = view.width * pixel_bytes
+    height, width = view.published
+    row = width * pixel_bytes
     step = message.step or row
-    if step < row or len(message.data) < view.height * step:
+    if step < row or len(message.data) < height * step:
         raise PixelError(
-            f"image of {view.height}x{view.width} {view.encoding} needs "
-            f"{view.height * max(step, row)} bytes, found {len(message.data)} in rows of {step}"
+            f"image of {height}x{width} {view.encoding} needs "
+            f"{height * max(step, row)} bytes, found {len(message.data)} in rows of {step}"
         )
-    rows = np.frombuffer(message.data, np.uint8)[: view.height * step].reshape(-1, step)
+    rows = np.frombuffer(message.data, np.uint8)[: height * step].reshape(-1, step)
     return rows[:, :row]
+
+
+def _scaled(view: View, picture: NDArray[Any], interpolation: int) -> NDArray[Any]:
+    """The middle of a picture (H, W, ...), in the view's proportions, at the view's size."""
+    height, width = picture.shape[:2]
+    if (height, width) == (view.height, view.width):
+        return picture
+    scale = min(height / view.height, width / view.width)
+    rows, columns = round(scale * view.height), round(scale * view.width)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    middle = picture[top : top + rows, left : left + columns]
+    return cv2.resize(middle, (view.width, view.height), interpolation=interpolation)

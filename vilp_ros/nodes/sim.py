@@ -66,7 +66,7 @@ class SimNode(Node):
                 f"contract {contract.robot} has control_period_s {contract.control_period_s}; "
                 f"the simulator runs at {CONTROL_PERIOD_S}"
             )
-        sizes = {(view.height, view.width) for view in contract.views.values()}
+        sizes = {view.published for view in contract.views.values()}
         if len(sizes) > 1:
             raise VilpError(f"the simulator renders views of one size; the contract has {sizes}")
         self._size = sizes.pop()
