@@ -125,7 +125,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="franky_") as folder:
         try:
             with session(Path(folder), words, NODES) as arm:
-                arm.call(SetBool, "franka_driver/enable", data=True)  # enabled:=false is its too
                 plans: list[Image] = []
                 arm.create_subscription(Image, "planner/plan", plans.append, qos.LATEST)
                 arm.wait(lambda: plans, "the first plan", PATIENCE_S)

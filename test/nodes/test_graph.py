@@ -56,6 +56,13 @@ def test_the_parameter_file_knows_only_declared_parameters_in_their_ranges():
                 assert table[key].low <= value <= table[key].high, (name, key)
 
 
+def test_while_the_controller_waits_a_person_can_drive_the_arm(given):
+    words = ("contract:=fr3_direct", "sim:=false", "driver:=true", "enabled:=false")
+    table = {process.name: process for process in processes(given(*words))}
+    assert "enabled:=false" in table["controller"].command
+    assert not [word for word in table["franka_driver"].command if word.startswith("enabled")]
+
+
 def test_the_defaults_start_the_four_nodes(given):
     table = started(given())
     assert list(table) == ["sim", "observation", "planner", "controller"]

@@ -118,7 +118,7 @@ NODES = (
     NodeEntry(
         "franka_driver",
         "franka_driver_node",
-        ("contract", "robot_ip", "realtime", "enabled", "use_sim_time"),
+        ("contract", "robot_ip", "realtime", "use_sim_time"),
         condition="driver",
     ),
     NodeEntry("observation", "observation_node", ("contract", "use_sim_time")),
