@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 from vilp_ros.contract import Contract
@@ -20,8 +20,9 @@ FROZEN_S, ALL_FROZEN_S = 1.0, 3.0
 """The same picture for so long, while another view moves or while none does."""
 WAIT_S = 1.0
 """A channel that has said nothing by then is missing."""
-_BEHIND = 64
-"""Frames that one view may be ahead of another before that counts as skew."""
+_BEHIND = 600
+"""Frames that one view may be ahead of another before that counts as skew: what Fast DDS lost of a
+reliable topic it sends again with its heartbeat, 3 s later, and again if that was lost too."""
 _CONTENT = 12
 """In a serialized message: what follows the stamp of its header."""
 
@@ -106,7 +107,7 @@ class Channel:
 class _Skew:
     """Distance in time between the frames of two views.
 
-    A frame is judged when the other view has come as far: a busy middleware hands over a second of
+    A frame is judged when the other view has come as far: a busy middleware hands over seconds of
     one topic before it turns to the next.
     """
 
@@ -129,7 +130,9 @@ class _Skew:
                 self._judge(queue.popleft(), there)
 
     def _judge(self, stamp_ns: int, there: deque[int]) -> None:
-        distance = min(abs(stamp_ns - stamp) for stamp in there)
+        while len(there) > 1 and there[1] <= stamp_ns:
+            there.popleft()  # later frames are nearer to the next
+        distance = min(abs(stamp_ns - stamp) for stamp in islice(there, 2))
         self.frames += 1
         self.beyond += distance > self.bound_ns
         self.most_ns = max(self.most_ns, distance)

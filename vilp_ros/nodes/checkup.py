@@ -6,6 +6,7 @@ the graph for a second at most.
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import socket
@@ -18,6 +19,7 @@ from typing import Any
 from vilp_ros.contract import Contract, View
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes.files import find_contract, find_model
+from vilp_ros.share import share_dir
 
 GREEN, YELLOW, RED = "ok", "warn", "fail"
 LISTEN_S = 1.0
@@ -63,17 +65,17 @@ def middleware(environment: Mapping[str, str]) -> list[Finding]:
 
 
 def shared_memory(contract: Contract, environment: Mapping[str, str]) -> Finding:
-    """Large images with best effort are lost in a segment smaller than one of them."""
-    profile = environment.get("FASTDDS_DEFAULT_PROFILES_FILE", "")
+    """In a segment smaller than one of them, large images are lost, or come seconds late."""
+    profile = environment.get("FASTRTPS_DEFAULT_PROFILES_FILE", "")
     if profile and not Path(profile).is_file():
-        cure = "correct FASTDDS_DEFAULT_PROFILES_FILE, or unset it"
+        cure = "correct FASTRTPS_DEFAULT_PROFILES_FILE, or unset it"
         return Finding("shared memory", RED, f"no file {profile}", cure)
     large = [v.name for v in contract.views.values() if _bytes(v) > SEGMENT_BYTES]
     if large and not profile:
         found = f"{', '.join(large)} larger than the default segment of 512 KiB"
         cure = (
-            "a Fast DDS profile with a segment_size of 32 MB in FASTDDS_DEFAULT_PROFILES_FILE, or "
-            "reliability: reliable in the contract"
+            f"export FASTRTPS_DEFAULT_PROFILES_FILE={share_dir() / 'config/fastdds.xml'} wherever "
+            "cameras and nodes are started"
         )
         return Finding("shared memory", RED, found, cure)
     return Finding("shared memory", GREEN, profile or "images fit the default segment")
@@ -81,7 +83,7 @@ def shared_memory(contract: Contract, environment: Mapping[str, str]) -> Finding
 
 def _bytes(view: View) -> int:
     channels = {"mono8": 1, "rgb8": 3, "bgr8": 3}.get(view.encoding, 4)
-    return view.height * view.width * channels
+    return math.prod(view.published) * channels
 
 
 def real_time(needed: bool, root: Path = Path("/sys")) -> list[Finding]:
@@ -200,10 +202,11 @@ def judge_view(view: View, heard: Heard) -> Finding:
             )
             return Finding(name, RED, f"{why}, though {heard.publishers} publish", cure)
         return Finding(name, RED, why, START_CAMERA)
-    wanted = f"{view.height}x{view.width} {view.encoding}"
+    height, width = view.published
+    wanted = f"{height}x{width} {view.encoding}"
     if heard.shapes != {wanted}:
         found = f"{', '.join(sorted(heard.shapes))}; the contract says {wanted}"
-        return Finding(name, RED, found, "set the driver, or correct the contract")
+        return Finding(name, RED, found, "set the driver, or camera_size in the contract")
     rate_hz = _rate(heard.arrivals)
     if rate_hz < SLOW_SHARE * view.rate_hz:
         found = f"{rate_hz:.1f} Hz; the contract says {view.rate_hz:g} Hz"
