@@ -258,13 +258,13 @@ def test_decoding_never_delays_a_plan(probe, feed, plans, policy, planner):
         return policy.decoding.is_set()
 
     probe.spin_until(stuck, "a decode that does not return")
-    strips.clear()
     for k in range(10):
         plan_for(probe, feed, plans, 1000.0 + k)
-    assert not strips
+    # That of the first plan, decoded before, may come late.
+    assert not [strip for strip in strips if seconds(strip.header.stamp) > 100.0]
     policy.may_decode.set()
     probe.spin_until(lambda: strips and seconds(strips[-1].header.stamp) == 1009.0, "the newest")
-    assert len(strips) <= 2
+    assert len([strip for strip in strips if seconds(strip.header.stamp) > 100.0]) <= 2
     assert (strips[-1].height, strips[-1].width) == (2 * 96, 9 * 160)
     pixels = to_array(strips[-1])
     assert pixels[96:, 8 * 160 :].min() == pixels[96:, 8 * 160 :].max() == 8

@@ -108,13 +108,10 @@ class ManagedNode(LifecycleNode):
         try:
             self.loading = phase == "inactive"
             action()
-        except (
-            KeyboardInterrupt
-        ):  # a signal, while loading; the executor would report it as a fault
-            self.exit_code = 0
-            return TransitionCallbackReturn.FAILURE
-        except Exception as error:
-            if phase == "inactive" and not self.loading:  # an import that was broken off says it so
+        except (KeyboardInterrupt, Exception) as error:
+            # A signal while loading, or an import that it broke off, is no fault.
+            stopped = phase == "inactive" and not self.loading
+            if stopped or isinstance(error, KeyboardInterrupt):
                 self.exit_code = 0
                 return TransitionCallbackReturn.FAILURE
             text = str(error) if isinstance(error, VilpError) else traceback.format_exc()
