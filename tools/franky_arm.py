@@ -26,7 +26,7 @@ from vilp_ros.control.resampler import Motion, Resampler
 from vilp_ros.data.observe import joints_by_name
 from vilp_ros.errors import VilpError
 from vilp_ros.nodes import qos
-from vilp_ros.nodes.demo.run import free_domain
+from vilp_ros.nodes.domain import keep_apart
 from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.graph import parse, processes
 from vilp_ros.nodes.messages import to_joint_state, to_stamp
@@ -166,10 +166,7 @@ def session(folder: Path, words: Sequence[str], wanted: Sequence[str]) -> Iterat
     stop, dead = threading.Event(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    os.environ |= {
-        "ROS_DOMAIN_ID": str(free_domain()),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-    }
+    keep_apart()
     host = f"127.{1 + os.getpid() % 250}.{os.getpid() // 250 % 250}.4"
     given = parse(["sim:=false", "driver:=true", "realtime:=false", f"robot_ip:={host}", *words])
     given["use_sim_time"] = "true"

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable
@@ -34,7 +33,7 @@ from std_srvs.srv import Trigger
 from vilp_ros.contract import Contract
 from vilp_ros.data.bag import Bag, header_stamp_ns
 from vilp_ros.nodes import qos
-from vilp_ros.nodes.demo.run import free_domain
+from vilp_ros.nodes.domain import keep_apart
 from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.graph import Process, processes
 from vilp_ros.nodes.supervisor import Supervisor
@@ -192,10 +191,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/soak"))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    os.environ |= {
-        "ROS_DOMAIN_ID": str(free_domain()),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-    }
+    keep_apart()
     path = soak_contract(args.out)
     table = processes({"model": "", "record": str(args.out), "contract": str(path)})
     (entry,) = [process for process in table if process.name == "recorder"]

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from vilp_ros.cli.main import main
-from vilp_ros.nodes.demo.run import free_domain
+from vilp_ros.nodes.domain import free_domain
 from vilp_ros.policy.bundle import save_untrained
 
 NODES = {"sim", "observation", "planner", "controller"}

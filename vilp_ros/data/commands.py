@@ -49,7 +49,8 @@ class Commands:
         elif what == "arm":
             self._add_arm(message)
         elif len(message.position):
-            self._gripper_stamps.append(self._stamp(message, self._gripper_stamps))
+            acts_s = self._acts_s(message.header.stamp)
+            self._gripper_stamps.append(_rising(acts_s, self._gripper_stamps))
             self._gripper.append(float(message.position[0]))
 
     def before(self, stamp_s: float) -> int:
@@ -72,13 +73,13 @@ class Commands:
 
     def _add_arm(self, message: Any) -> None:
         told_s = self._acts_s(message.header.stamp)
-        points = getattr(message, "points", ())
-        if len(points) > 1:  # whole: what is left of the one before is not done
+        targets = self._targets(message)
+        if len(targets) > 1:  # whole: what is left of the one before is not done
             first = bisect.bisect_left(self.stamps, told_s + SAME_S)
             del self.stamps[first:], self._arm[first:], self._told_s[first:]
-        for after_s, target in self._targets(message):
+        for after_s, target in targets:
             self._arm.append(target)
-            self.stamps.append(max([told_s + after_s, *self.stamps[-1:]]))
+            self.stamps.append(_rising(told_s + after_s, self.stamps))
             self._told_s.append(told_s)
 
     def _targets(self, message: Any) -> list[tuple[float, np.ndarray]]:
@@ -98,10 +99,10 @@ class Commands:
             for point in message.points
         ]
 
-    def _stamp(self, message: Any, before: list[float]) -> float:
-        """When a command acts; never before the one before it."""
-        stamp_s = self._acts_s(message.header.stamp)
-        return max(stamp_s, before[-1]) if before else stamp_s
-
     def _acts_s(self, stamp: Any) -> float:
         return seconds(stamp) + self._contract.action.latency_s
+
+
+def _rising(stamp_s: float, before: list[float]) -> float:
+    """A command never acts before the one before it."""
+    return max(stamp_s, before[-1]) if before else stamp_s

@@ -53,10 +53,11 @@ def train(recipe: Recipe, work: Path, bundle: Path, jobs: int = 1) -> None:
         VilpError: `work` belongs to another recipe, or the episodes do not fit.
     """
     episodes = _check(recipe)
+    names = _parts(recipe)  # builds them too: what does not fit is said now
     work.mkdir(parents=True, exist_ok=True)
     _claim(recipe, work, episodes)
     _parallel([(_train_view, (recipe, work, view)) for view in recipe.views], jobs)
-    parts = [(_train_part, (recipe, work, part)) for part in _parts(recipe)]
+    parts = [(_train_part, (recipe, work, part)) for part in names]
     # VILP's low-level policy learns from the planner's frames, and waits for it.
     _parallel(parts, 1 if recipe.policy.method == "vilp" else jobs)
     _write_bundle(recipe, work, bundle)
@@ -73,7 +74,6 @@ def _check(recipe: Recipe) -> list[int]:
     chosen = [choose(source, tuple(recipe.views)) for source in sources]
     for view in recipe.views:
         build_autoencoder(recipe.policy.autoencoder, _frame_size(recipe, view))
-    _parts(recipe)
     for file, _ in chosen:
         file.close()
     return [len(indices) for _, indices in chosen]

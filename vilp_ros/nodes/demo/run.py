@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -34,6 +32,7 @@ from vilp_ros.evaluation.demo.run_report import (
     table,
 )
 from vilp_ros.nodes.demo.recorder import DemoRecorder, PipelineError
+from vilp_ros.nodes.domain import keep_apart
 from vilp_ros.nodes.graph import parse, processes
 from vilp_ros.nodes.supervisor import Supervisor
 from vilp_ros.sim import TASKS
@@ -91,21 +90,6 @@ class RunFolder:
             file.write(text)
 
 
-def free_domain() -> int:
-    """A ROS domain that nobody on this machine uses.
-
-    DDS gives the first participant of a domain a fixed UDP port: if we can bind it, it is free.
-    """
-    for domain in random.SystemRandom().sample(range(1, 101), 100):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("", 7400 + 250 * domain + 10))
-            except OSError:
-                continue
-            return domain
-    raise VilpError("all ROS domains from 1 to 100 are in use on this machine")
-
-
 def run_demo(settings: Settings) -> int:
     """Runs the whole demo.
 
@@ -128,11 +112,8 @@ def run_demo(settings: Settings) -> int:
         raise VilpError(f"the demo sets {name} itself: use {how}")
     started = processes(words | chosen | FIXED)
     parameters = {k: v for process in started for k, v in process.parameters.items()}
-    _check(Path(parameters["model"]), settings.task)
-    os.environ |= {
-        "ROS_DOMAIN_ID": str(free_domain()),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-    }
+    spec = _spec(Path(parameters["model"]), settings.task)
+    keep_apart()
     console, stop, ended = Console(), threading.Event(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -143,7 +124,9 @@ def run_demo(settings: Settings) -> int:
             watcher = threading.Thread(target=supervisor.wait, args=(ended,))
             watcher.start()
             try:
-                _with_recorder(settings, console, folder, stop, parameters, began_s)
+                _with_recorder(
+                    settings, console, folder, stop, spec, parameters["contract"], began_s
+                )
             finally:
                 ended.set()
                 watcher.join()
@@ -157,17 +140,23 @@ def run_demo(settings: Settings) -> int:
     return 0
 
 
-def _check(bundle: Path, task: str | None) -> None:
-    """Raises VilpError if there is no bundle, or if the simulator does not know its task."""
+def _spec(bundle: Path, task: str | None) -> dict[str, Any]:
+    """What policy.yaml says, read without torch, with the task to run instead of its own.
+
+    Raises:
+        VilpError: there is no bundle, or the simulator does not know the task.
+    """
     file = bundle / "policy.yaml"
     if not file.is_file():
         raise VilpError(f"{bundle} is no bundle: it has no policy.yaml")
-    found = task or yaml.safe_load(file.read_text())["task"]
-    if found not in TASKS:
+    spec: dict[str, Any] = yaml.safe_load(file.read_text())
+    spec["task"] = task or spec["task"]
+    if spec["task"] not in TASKS:
         raise VilpError(
-            f"the task of {bundle.name} is {found!r}, which is none of the simulator's: name one "
-            f"of {', '.join(TASKS)} with --task, or give it a robot by `vilp up sim:=false`"
+            f"the task of {bundle.name} is {spec['task']!r}, which is none of the simulator's: "
+            f"name one of {', '.join(TASKS)} with --task, or give it a robot by `vilp up sim:=false`"
         )
+    return spec
 
 
 def _with_recorder(
@@ -175,14 +164,13 @@ def _with_recorder(
     console: Console,
     folder: RunFolder,
     stop: threading.Event,
-    parameters: dict[str, Any],
+    spec: dict[str, Any],
+    contract_file: str,
     began_s: float,
 ) -> None:
     from vilp_ros.sim.tasks import SPECS  # robosuite: while the nodes load theirs
 
-    spec = yaml.safe_load((Path(parameters["model"]) / "policy.yaml").read_text())  # without torch
-    task = settings.task or spec["task"]
-    contract = Contract.load(parameters["contract"])
+    task, contract = spec["task"], Contract.load(contract_file)
     facts = {
         "task": task,
         "bundle": spec["name"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 
 from vilp_ros.data.recording import Library
-from vilp_ros.nodes.demo.run import free_domain
+from vilp_ros.nodes.domain import keep_apart
 from vilp_ros.nodes.graph import parse, processes
 from vilp_ros.nodes.record.expert import conduct, drop_unfinished
 from vilp_ros.nodes.record.keys import listen
@@ -44,10 +43,7 @@ def run_record(settings: Settings) -> int:
     ring = ("-p", f"ring_s:={settings.ring_s}")
     started[-1] = replace(started[-1], command=(*started[-1].command, *ring))
     if settings.expert:  # an arm that is on the same network must not follow it
-        os.environ |= {
-            "ROS_DOMAIN_ID": str(free_domain()),
-            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        }
+        keep_apart()
     console, stop, dead = Console(), threading.Event(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
