@@ -154,7 +154,8 @@ def _spec(bundle: Path, task: str | None) -> dict[str, Any]:
     if spec["task"] not in TASKS:
         raise VilpError(
             f"the task of {bundle.name} is {spec['task']!r}, which is none of the simulator's: "
-            f"name one of {', '.join(TASKS)} with --task, or give it a robot by `vilp up sim:=false`"
+            f"name one of {', '.join(TASKS)} with --task, or give it a robot by "
+            "`vilp up sim:=false`"
         )
     return spec
 
