@@ -252,6 +252,8 @@ def test_a_disk_that_stands_still_too_long_fails_the_episode(recorder, rig, tmp_
             lambda: "messages are lost" in terminal.statuses[-1].message, "what is happening"
         )
         assert terminal.statuses[-1].level == DiagnosticStatus.ERROR
+        # A disk that is back before the diagnostics looked has the failure logged by them too.
+        terminal.until(lambda: terminal.logged("messages are lost"), "it in the log")
         release()
         terminal.until(lambda: terminal.value("state") == "failed", "the failure")
         said = terminal.statuses[-1].message

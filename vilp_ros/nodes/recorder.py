@@ -192,7 +192,6 @@ class RecorderNode(ManagedNode):
 
     def _overflow(self) -> None:
         """Runs where the first message is missing."""
-        self._overflown = False
         why = f"the disk did not keep up: {self._settings.queue_mb} MB waited for it (queue_mb)"
         if self._recording is not None:
             self._recording.fail(f"{why}; what came then is lost")
@@ -200,6 +199,7 @@ class RecorderNode(ManagedNode):
         else:
             self._ring.clear()
             self.get_logger().error(f"{why}; the last {self._settings.ring_s:g} s are lost")
+        self._overflown = False  # last: a report between would be of an episode that goes on
 
     def _take(self, message: Message) -> None:
         if self._recording is not None:
@@ -321,7 +321,7 @@ class RecorderNode(ManagedNode):
             "waiting_mb": self._backlog.bytes / 1e6,
             "waiting_peak_mb": self._backlog.peak / 1e6,
         }
-        if self._overflown:
+        if self._overflown and (recording or not self._failed):
             text = f"the disk does not keep up: {self._full()}, messages are lost"
             return Report(ERROR, text, values)
         if recording is None:
