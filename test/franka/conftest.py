@@ -38,12 +38,15 @@ class Server(NamedTuple):
 def franka_server(tmp_path_factory) -> Iterator[Server]:
     """franka-sim with every limit enforced; libfranka's port is fixed, so each run has a loopback
     address of its own."""
-    subprocess.run([ROOT / "tools/franka_sim.sh", "setup"], check=True, timeout=600)
+    subprocess.run([ROOT / "tools/franka_sim/serve.sh", "setup"], check=True, timeout=600)
     host = f"127.{1 + os.getpid() % 250}.{os.getpid() // 250 % 250}.2"
     log = tmp_path_factory.mktemp("franka_sim") / "log"
     with log.open("w") as out:
         server = subprocess.Popen(
-            [ROOT / "tools/franka_sim.sh", host], stdout=out, stderr=out, start_new_session=True
+            [ROOT / "tools/franka_sim/serve.sh", host],
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
         )
     try:
         deadline = time.monotonic() + READY_S

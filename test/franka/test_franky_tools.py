@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from franky_eval import HELD_S, Held, summary
-from franky_expert import Demonstration
-from franky_world import CUBE_M, HIGH, LOW, TASK, lifted, place
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from robots import FR3, HOME_JOINTS
 
+from tools.franky_lift.evaluate import HELD_S, Held, summary
+from tools.franky_lift.expert import Demonstration
+from tools.franky_lift.world import CUBE_M, HIGH, LOW, TASK, lifted, place
 from vilp_ros.control.kinematics import Kinematics
 from vilp_ros.data.episodes import EpisodeFile
 
@@ -102,15 +102,17 @@ def test_the_summary_counts_lifts_and_reflexes():
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_demonstration_over_the_real_nodes_becomes_an_episode_with_actions(tmp_path):
-    subprocess.run([ROOT / "tools/franky_sim.sh", "setup"], check=True, timeout=600)
+    subprocess.run([ROOT / "tools/franky_lift/serve.sh", "setup"], check=True, timeout=600)
     bags, out = tmp_path / "bags", tmp_path / "franky.hdf5"
-    script = (ROOT / "tools/franky_demos.py", "--out", bags, "--episodes", "1", "--noise", "0")
-    subprocess.run([sys.executable, *script], check=True)
+    script = ("-m", "tools.franky_lift.record", "--out", bags, "--episodes", "1", "--noise", "0")
+    subprocess.run([sys.executable, *script], check=True, cwd=ROOT)
     subprocess.run([sys.executable, "-m", "vilp_ros", "convert", bags, "--out", out], check=True)
     file = EpisodeFile(out)
     (episode,) = [file.read(index, file.views) for index in range(len(file))]
     assert (episode.role, episode.success, file.task) == ("expert", True, TASK)
-    # An action is where the hand is one control period later.
-    off = np.linalg.norm(episode.actions[:, :3] - episode.ee_pose[1:, :3], axis=1)
-    assert np.median(off) < 0.01
+    # An action is where the hand is to be a control period later; franky-sim's arm is late by two.
+    led, came = episode.actions[:, :3], episode.ee_pose[1:, :3]
+    off = [np.linalg.norm(led[: len(led) - k] - came[k:], axis=1) for k in range(5)]
+    assert np.argmin([np.median(o) for o in off]) <= 2
+    assert np.median(off[2]) < 0.005
     assert episode.actions[-1, 7] < CUBE_M

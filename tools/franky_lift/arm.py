@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from franky_world import READY, World, place
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
@@ -20,6 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from tools.franky_lift.world import READY, World, place
 from vilp_ros.contract import Contract
 from vilp_ros.control.kinematics import Kinematics
 from vilp_ros.control.resampler import Motion, Resampler

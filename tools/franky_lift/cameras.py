@@ -1,7 +1,7 @@
 """Publish what the two cameras of a franky-sim scene see, on the topics of a contract.
 
-    tools/franky_sim.sh runs/franky &
-    .venv/bin/python tools/franky_cameras.py runs/franky --contract fr3_direct
+    tools/franky_lift/serve.sh runs/franky &
+    .venv/bin/python tools/franky_lift/cameras.py runs/franky --contract fr3_direct
 
 Draws in a process of its own, so that it never holds up the simulator's 1 kHz.
 """
@@ -28,7 +28,7 @@ from vilp_ros.sim.renderer import ViewRenderer
 
 
 class Scene:
-    """The scene that `tools/franky_sim.sh` serves, as it is now.
+    """The scene that `tools/franky_lift/serve.sh` serves, as it is now.
 
     Args:
         folder: Where it writes.
@@ -56,7 +56,7 @@ class Cameras(Node):
     Args:
         folder: Of the scene.
         contract: Its views are cameras of the scene, by name, and all of one size.
-        sim_time: Stamps and rate are of the simulator's time; tools/franky_clock.py tells it.
+        sim_time: Stamps and rate are of the simulator's time; tools/franky_lift/clock.py tells it.
     """
 
     def __init__(self, folder: Path, contract: Contract, sim_time: bool = False) -> None:

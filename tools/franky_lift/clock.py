@@ -1,6 +1,6 @@
 """Publish franky-sim's time on /clock: on a busy machine all is then slow, and nothing late.
 
-.venv/bin/python tools/franky_clock.py runs/franky
+.venv/bin/python tools/franky_lift/clock.py runs/franky
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class SimClock(Node):
     """Looks often, and says each time once.
 
     Args:
-        folder: in which `tools/franky_sim.sh` writes.
+        folder: in which `tools/franky_lift/serve.sh` writes.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Count how often a bundle lifts franky-sim's cube over libfranka's protocol, with the real nodes.
 
-    .venv/bin/python tools/franky_eval.py --model models/ldp_franky --json franky.json
+    .venv/bin/python -m tools.franky_lift.evaluate --model models/ldp_franky --json franky.json
 
 An episode begins with the hand above the middle and the cube where its seed says, and ends when the
 cube has been up for `HELD_S`, or after `--limit` seconds of the simulator's time. It counts if the
@@ -17,13 +17,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from franky_arm import PATIENCE_S, Arm, session
-from franky_world import CUBE_M, LIFTED_M, lifted, place
 from rich.console import Console
 from rich.table import Table
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
+from tools.franky_lift.arm import PATIENCE_S, Arm, session
+from tools.franky_lift.world import CUBE_M, LIFTED_M, lifted, place
 from vilp_ros.data.recording import bundle_hash
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.statistics import proportion, wilson

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from franky_world import CUBE_M, TASK, lifted
 
+from tools.franky_lift.world import CUBE_M, TASK, lifted
 from vilp_ros.contract import Contract
 from vilp_ros.control.kinematics import Kinematics
 from vilp_ros.control.limits import SafetyLimits

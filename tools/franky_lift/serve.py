@@ -1,26 +1,11 @@
-#!/usr/bin/env bash
-# A simulated FR3 with a cube in front of it and two cameras: franky-sim, which speaks libfranka's protocol and, other
-# than franka-sim, enforces no limits. Its own environment is built on the first call.
-#   tools/franky_sim.sh FOLDER [127.0.0.1]   serve until Ctrl-C; FOLDER gets scene.xml and state (float64: time, qpos),
-#                                            from which tools/franky_cameras.py makes the pictures, and place (float64:
-#                                            number, x, y): the cube is put at x, y whenever the number changes
-#   tools/franky_sim.sh setup                only build .venv-franky-sim
-set -euo pipefail
-cd "$(dirname "$0")/.."
-unset PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
-env=.venv-franky-sim
+"""Serves franky-sim with a cube and two cameras in its scene; run by serve.sh, in its environment.
 
-if [ ! -e $env/ready ]; then
-    python=${PYTHON:-$(command -v .venv/bin/python || command -v python3)}
-    printf 'franky_sim: building %s\n' $env >&2
-    "$python" -m venv $env
-    # One MuJoCo in both environments: the scene is written by one and drawn by the other.
-    $env/bin/python -m pip install --quiet --disable-pip-version-check franky-sim==1.0.4 mujoco==3.9.0
-    touch $env/ready
-fi
-[ "${1-}" != setup ] || exit 0
+  serve.py FOLDER [127.0.0.1]
 
-exec $env/bin/python - "$@" <<'PYTHON'
+FOLDER gets scene.xml and state (float64: time, qpos), from which cameras.py makes the pictures, and
+place (float64: number, x, y): the cube is put at x, y whenever the number changes.
+"""
+
 import itertools
 import signal
 import sys
@@ -94,4 +79,3 @@ with MujocoSimulator() as sim:
                     state[0] = sim.data.time
         except KeyboardInterrupt:
             pass
-PYTHON

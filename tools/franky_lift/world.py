@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-TOOLS = Path(__file__).parent
+HERE = Path(__file__).parent
 TASK = "franky_lift"
 LOW, HIGH = np.array([0.48, -0.08]), np.array([0.60, 0.08])  # m: where the middle of the cube lies
 READY = np.array([0.45, 0.0, 0.30, 1, 0, 0, 0])  # the hand as an episode begins
@@ -39,7 +39,7 @@ class World:
         self.folder, self.host = folder, host
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "scene.xml").unlink(missing_ok=True)
-        self._processes = [self._start(TOOLS / "franky_sim.sh", folder, host)]
+        self._processes = [self._start(HERE / "serve.sh", folder, host)]
         self._place = np.zeros(3)
 
     def __enter__(self) -> World:
@@ -51,7 +51,7 @@ class World:
         self.close()
 
     def _start(self, *command: object) -> subprocess.Popen:
-        name = next(Path(str(word)).name for word in command if str(word).startswith(str(TOOLS)))
+        name = next(Path(str(word)).name for word in command if str(word).startswith(str(HERE)))
         with (self.folder / f"{name}.log").open("a") as log:
             return subprocess.Popen(
                 [str(word) for word in command], stdout=log, stderr=log, start_new_session=True
@@ -59,18 +59,16 @@ class World:
 
     def start_cameras(self, contract: str = "fr3_direct", sim_time: bool = False) -> None:
         """To be called when it is ready; with `sim_time` its clock is published too."""
-        words: list[object] = [TOOLS / "franky_cameras.py", self.folder, "--contract", contract]
+        words: list[object] = [HERE / "cameras.py", self.folder, "--contract", contract]
         if sim_time:
             words.append("--sim-time")
-            self._processes.append(
-                self._start(sys.executable, TOOLS / "franky_clock.py", self.folder)
-            )
+            self._processes.append(self._start(sys.executable, HERE / "clock.py", self.folder))
         self._processes.append(self._start(sys.executable, *words))
 
     def ready(self) -> bool:
         """Whether the arm can be reached."""
         if self._processes[0].poll() is not None:
-            raise RuntimeError((self.folder / "franky_sim.sh.log").read_text())
+            raise RuntimeError((self.folder / "serve.sh.log").read_text())
         return (self.folder / "scene.xml").exists()
 
     def cube(self) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Record demonstrations of franky-sim's cube being lifted, by a script that knows where it lies.
 
-    .venv/bin/python tools/franky_demos.py --out runs/franky_demos --episodes 60
+    .venv/bin/python -m tools.franky_lift.record --out runs/franky_demos --episodes 60
     vilp convert runs/franky_demos --out datasets/franky.hdf5
 
 The script leads the arm through franka_driver and says on the topics of the contract what it wants,
@@ -16,14 +16,14 @@ import time
 from collections import deque
 from pathlib import Path
 
-from franky_arm import PATIENCE_S, Arm, session
-from franky_expert import Demonstration
-from franky_world import TASK, lifted
 from geometry_msgs.msg import PoseStamped
 from rich.console import Console
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
+from tools.franky_lift.arm import PATIENCE_S, Arm, session
+from tools.franky_lift.expert import Demonstration
+from tools.franky_lift.world import TASK, lifted
 from vilp_ros.data.bag import Bag
 from vilp_ros.data.commands import NOISE
 from vilp_ros.data.observe import seconds
