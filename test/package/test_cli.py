@@ -1,5 +1,7 @@
 """The command line reads as documentation, starts at once and says errors in a sentence."""
 
+import argparse
+import json
 import re
 import resource
 import shlex
@@ -14,6 +16,7 @@ from interrupt import interrupted
 from vilp_ros import __version__
 from vilp_ros.cli import main as cli
 from vilp_ros.errors import VilpError
+from vilp_ros.figures import add_json, write_figures
 
 VILP = Path(sys.executable).with_name("vilp")
 
@@ -55,6 +58,28 @@ def test_examples_are_commands_that_exist(source):
     text = cli.EXAMPLES if source is None else cli._load(source).DESCRIPTION
     for command in examples(text):
         cli._parser(command[0]).parse_args(command)
+
+
+@pytest.mark.parametrize("path", ["folder", "folder/file/out.json"])
+def test_figures_that_could_not_be_written_are_refused_before_the_work(tmp_path, path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/file").touch()
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_json(parser)
+    with pytest.raises(argparse.ArgumentError, match=r"is a folder|cannot be written"):
+        parser.parse_args(["--json", str(tmp_path / path)])
+
+
+def test_figures_are_written_whole_or_not_at_all(tmp_path):
+    parser = argparse.ArgumentParser()
+    add_json(parser)
+    path = parser.parse_args(["--json", str(tmp_path / "new/out.json")]).json
+    assert not path.exists()
+    write_figures(path, {"successes": 1})
+    with pytest.raises(TypeError):
+        write_figures(path, {"successes": object()})
+    assert json.loads(path.read_text()) == {"successes": 1}
+    write_figures(None, {"successes": 2})
 
 
 @pytest.mark.parametrize("verb", ["eval", "bench", "collect", "demo"])

@@ -10,7 +10,6 @@ cube is then `LIFTED_M` higher than it lay, by the simulator's own account.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -27,6 +26,7 @@ from tools.franky_lift.world import CUBE_M, LIFTED_M, lifted, place
 from vilp_ros.data.recording import bundle_hash
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.statistics import proportion, wilson
+from vilp_ros.figures import add_json, write_figures
 from vilp_ros.nodes import qos
 from vilp_ros.nodes.files import find_model
 from vilp_ros.nodes.record.expert import EVALUATION_SEEDS
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--seed-start", type=int, default=EVALUATION_SEEDS)
     parser.add_argument("--limit", type=float, default=20.0, help="simulated seconds an episode")
     parser.add_argument("--contract", default="fr3_direct")
-    parser.add_argument("--json", type=Path)
+    add_json(parser)
     args = parser.parse_args()
     console, runs = Console(), []
     model = find_model(args.model)
@@ -141,9 +141,7 @@ def main() -> None:
     report = {"model": model.name, "bundle_sha256": bundle_hash(model), **summary(runs)}
     report |= {"limit_s": args.limit, "load": os.getloadavg(), "runs": runs}
     console.print(table(report))
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(report, indent=2) + "\n")
+    write_figures(args.json, report)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
+
+from vilp_ros.figures import add_json, write_figures
 
 HELP = "time a bundle: engine x threads x denoising steps"
 DESCRIPTION = """\
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="end a row after so long, with and without decoding, from three replans on",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (torch only)")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the table to this file")
+    add_json(parser, "write the table to this file")
     late = parser.add_argument_group("delay")
     late.add_argument(
         "--delays", type=_numbers, metavar="LIST", default="0,50,100,200", help="ms a plan is late"
@@ -91,9 +92,7 @@ def run(args: argparse.Namespace) -> int:
             against=args.against,
             tell=lambda row: aside.print(_line(row), soft_wrap=True),
         )
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(report, indent=2) + "\n")
+    write_figures(args.json, report)
     for name in dict.fromkeys(row["of"] for row in report["rows"]):
         rows = [row for row in report["rows"] if row["of"] == name]
         for decoded in (False, True):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from typing import Any
+
+from vilp_ros.figures import write_figures
 
 
 def run_delay(args: argparse.Namespace) -> int:
@@ -31,9 +32,7 @@ def run_delay(args: argparse.Namespace) -> int:
             range(args.seed_start, args.seed_start + args.episodes),
         )
     report["bundle"], report["limits"] = args.bundle, args.limits
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(report, indent=2) + "\n")
+    write_figures(args.json, report)
     console.print(_table(report))
     return 0
 

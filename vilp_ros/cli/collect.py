@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
+
+from vilp_ros.figures import add_json, write_figures
 
 HELP = "record demonstrations of a scripted expert"
 DESCRIPTION = """\
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"what is seen: any of {', '.join(VIEWS)} ({' '.join(COLOUR)})",
     )
     parser.add_argument("--workers", type=int, default=1, help="simulating processes (1)")
-    parser.add_argument("--json", type=Path, help="write what was recorded to this file")
+    add_json(parser, "write what was recorded to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,7 +73,5 @@ def run(args: argparse.Namespace) -> int:
         f"{report.found} were there; {report.steps} steps, {share:.0%} disturbed; "
         f"{report.discarded} attempts discarded"
     )
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps({**asdict(report), "seconds": seconds}, indent=2) + "\n")
+    write_figures(args.json, {**asdict(report), "seconds": seconds})
     return 0

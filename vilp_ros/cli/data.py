@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vilp_ros.figures import add_json, write_figures
+
 HELP = "list, draw and compare datasets and bags; name the episodes that stand out"
 DESCRIPTION = """\
 For a dataset: episodes by role, hours, durations, jerk, idle time, ranges, and the episodes that
@@ -22,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of the verb."""
     parser.add_argument("paths", nargs="+", type=Path, help="datasets (.hdf5), bags, or folders")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="draw every episode there")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,9 +38,7 @@ def run(args: argparse.Namespace) -> int:
         body["datasets"] = _datasets(files, args.plot)
     if bags:
         body["bags"] = _bags(find_bags(bags), args.plot)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(body, indent=2) + "\n")
+    write_figures(args.json, body)
     return 0
 
 

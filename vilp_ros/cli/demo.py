@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vilp_ros.figures import add_json
+
 HELP = "watch a bundle do its task over real ROS 2 nodes, and measure it"
 DESCRIPTION = """\
 Starts the nodes of `vilp up` as separate processes on a private ROS domain, runs episodes on seeds
@@ -39,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs", type=Path, metavar="FOLDER", default=Path("runs"), help="where run folders go"
     )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write summary.json here too")
+    add_json(parser, "write summary.json here too")
     parser.add_argument(
         "words", nargs="*", metavar="NAME:=VALUE", help="further arguments of `vilp up`"
     )

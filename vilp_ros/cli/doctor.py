@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
-from pathlib import Path
+
+from vilp_ros.figures import add_json, write_figures
 
 HELP = "check ROS, host, robot, cameras, clocks, contract and bundle; a cure for each red row"
 DESCRIPTION = """\
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--robot-ip", default="", metavar="IP", help="see whether the arm answers")
     parser.add_argument("--namespace", default="", help="of the running nodes")
     parser.add_argument("--no-graph", action="store_true", help="do not listen to running nodes")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the findings to this file")
+    add_json(parser, "write the findings to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,7 +57,5 @@ def run(args: argparse.Namespace) -> int:
         state = f"[{colour}]{finding.state}[/]"
         table.add_row(state, finding.check, finding.found, finding.cure)
     Console().print(table)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
+    write_figures(args.json, [asdict(finding) for finding in findings])
     return int(any(finding.state == RED for finding in findings))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from vilp_ros.figures import add_json, write_figures
 
 if TYPE_CHECKING:
     from vilp_ros.evaluation.closed_loop.agents import PolicyRecipe
@@ -96,7 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="another value draws other sampling noise",
     )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures to this file")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -171,7 +172,7 @@ def _rollouts(
             report |= figures | {"controls": {}}
         else:
             report["controls"][name] = figures
-        _write(args.json, report)  # after every row: the next one may take minutes
+        write_figures(args.json, report)  # after every row: the next one may take minutes
         steps = figures["mean_steps"]
         table.add_row(
             name,
@@ -210,7 +211,7 @@ def _probe(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any
         "data": str(args.data or "recorded"),
         **probes[args.probe](policy.load(), episodes),
     }
-    _write(args.json, report)
+    write_figures(args.json, report)
     console = Console()
     console.print(printed[args.probe](report))
     if args.probe == "video":
@@ -230,7 +231,7 @@ def _gap(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any])
         GapRecipe(policy), args.task, seeds, workers=args.workers, variation=args.variation
     )
     report |= summarise(results) | foretell(results, tuple(policy.views))
-    _write(args.json, report)
+    write_figures(args.json, report)
     console = Console()
     console.print(gap_table(report))
     fewest = min(report["failures"], report["successes"])
@@ -258,7 +259,7 @@ def _transfer(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, 
         )
         figures = summarise(results)
         report["variations"][name] = figures
-        _write(args.json, report)  # after every row: the next one may take minutes
+        write_figures(args.json, report)  # after every row: the next one may take minutes
         steps = figures["mean_steps"]
         table.add_row(
             name,
@@ -282,9 +283,3 @@ def _held_out(args: argparse.Namespace, probe: str) -> Path:
     if found.task != args.task or not len(found):
         raise VilpError(f"{args.data} holds {len(found)} episodes of {found.task}, not {args.task}")
     return args.data
-
-
-def _write(path: Path | None, report: dict[str, Any]) -> None:
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report, indent=2) + "\n")

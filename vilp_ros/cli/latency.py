@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
+
+from vilp_ros.figures import add_json, write_figures
 
 HELP = "measure how late arm, gripper and cameras are by a small motion; write the contract"
 DESCRIPTION = """\
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, metavar="S", default=10.0, help="of motion")
     parser.add_argument("--bag", type=Path, metavar="PATH", help="use this recording, move nothing")
     parser.add_argument("--write", action="store_true", help="write into the contract")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures to this file")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,11 +75,6 @@ def run(args: argparse.Namespace) -> int:
     if args.write:
         path.write_text(text, encoding="utf-8")
         console.print(f"written to {path}")
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        report = {
-            name: {"latency_s": x.seconds, "correlation": x.correlation}
-            for name, x in found.items()
-        }
-        args.json.write_text(json.dumps(report, indent=2) + "\n")
+    report = {n: {"latency_s": x.seconds, "correlation": x.correlation} for n, x in found.items()}
+    write_figures(args.json, report)
     return 0 if all(usable(lag) for lag in found.values()) else 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vilp_ros.figures import add_json
+
 HELP = "record demonstrations to bags, and know at once whether they are good"
 DESCRIPTION = """\
 Starts the recorder and commands it from this terminal: one rosbag2 (MCAP) folder an episode, with
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--noise", type=float, default=0.25, help="with --expert: share of disturbed steps"
     )
-    parser.add_argument("--json", type=Path, help="with --expert: write what was recorded here")
+    add_json(parser, "with --expert: write what was recorded here")
     parser.add_argument(
         "words", nargs="*", metavar="NAME:=VALUE", help="further arguments of `vilp up`"
     )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from vilp_ros.figures import add_json, write_figures
 
 if TYPE_CHECKING:
     from vilp_ros.evaluation.shadow import Agreement
@@ -40,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--contract", default="sim_panda", help="live: robot, a file or a name")
     parser.add_argument("--namespace", default="", help="live: of the nodes")
     parser.add_argument("--seconds", type=float, default=math.inf, help="live: at most so long")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,8 +74,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             figures = replay.replay_step(args.bag, bundle, policy, args.at)
     print(figures)
-    if args.json:
-        replay.save(figures, args.json)
+    write_figures(args.json, asdict(figures))
     return int(isinstance(figures, replay.Step) and not figures.plan_same)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -171,12 +170,6 @@ def execute(path: Path, task: str | None = None) -> tuple[bool, float]:
                 env.apply(command)
                 done = done or env.success()
     return done, far_m
-
-
-def save(step: Step | Agreement, path: Path) -> None:
-    """Writes figures as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(step), indent=2) + "\n")
 
 
 def _frames(bag: Bag) -> tuple[Iterator[Frame], BagReader]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -31,6 +30,7 @@ from vilp_ros.evaluation.demo.run_report import (
     summary,
     table,
 )
+from vilp_ros.figures import write_figures
 from vilp_ros.nodes.demo.recorder import DemoRecorder, PipelineError
 from vilp_ros.nodes.domain import keep_apart
 from vilp_ros.nodes.graph import parse, processes
@@ -217,7 +217,7 @@ def _run_episodes(
                 line.update(f"writing the video of episode {index + 1}")
                 save_episode(log, folder.path / f"episode_{index + 1:02}.npz")
                 _write_pictures(folder.path, logs, facts["task"])
-                _write_summary(settings, folder.path, summary(logs, **facts))
+                write_figures(folder.path / "summary.json", summary(logs, **facts))
         except PipelineError as error:
             if running is not None and running.began_s:
                 running.failure = str(error)
@@ -227,7 +227,8 @@ def _run_episodes(
         finally:
             if logs:
                 report = summary(logs, **facts)
-                _write_summary(settings, folder.path, report)
+                for path in (folder.path / "summary.json", settings.json):
+                    write_figures(path, report)
                 console.print(table(report))
             _say(console, f"written to {folder.path}, linked as {settings.runs / 'latest'}")
 
@@ -273,11 +274,3 @@ def _write_pictures(path: Path, logs: list[EpisodeLog], task: str) -> None:
         save_strip(log, path / "strip.png", f"{name}: {about}")
     log.images.clear()
     log.decoded.clear()
-
-
-def _write_summary(settings: Settings, path: Path, report: dict[str, Any]) -> None:
-    text = json.dumps(report, indent=2) + "\n"
-    (path / "summary.json").write_text(text)
-    if settings.json:
-        settings.json.parent.mkdir(parents=True, exist_ok=True)
-        settings.json.write_text(text)

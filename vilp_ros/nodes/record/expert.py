@@ -13,6 +13,7 @@ from rich.status import Status
 from vilp_ros.data.bag import Bag, BagError
 from vilp_ros.data.recording import Library
 from vilp_ros.errors import VilpError
+from vilp_ros.figures import write_figures
 from vilp_ros.nodes.record.remote import Remote, live, say
 from vilp_ros.nodes.record.settings import Settings
 
@@ -62,10 +63,8 @@ def conduct(settings: Settings, remote: Remote, console: Console, line: Status) 
     seconds = time.monotonic() - began_s
     told = f"{settings.out}: {len(library.episodes)} episodes of {settings.task}"
     console.print(f"{told} ({settings.role}), {discarded} discarded, {seconds:.0f} s")
-    if settings.json:
-        body = {"kept": kept, "discarded": discarded, "seconds": seconds}
-        settings.json.parent.mkdir(parents=True, exist_ok=True)
-        settings.json.write_text(json.dumps(body, indent=2) + "\n")
+    body = {"kept": kept, "discarded": discarded, "seconds": seconds}
+    write_figures(settings.json, body)
     return 0
 
 

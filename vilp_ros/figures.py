@@ -1,0 +1,38 @@
+"""Figures of a command as JSON, in the file that `--json` names."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
+from typing import Any
+
+
+def add_json(parser: ArgumentParser, what: str = "write the figures to this file") -> None:
+    """Adds `--json`, whose path is tried before the minutes that a command may take."""
+    parser.add_argument("--json", type=_writable, metavar="PATH", help=what)
+
+
+def write_figures(path: Path | None, figures: Any) -> None:
+    """Writes figures whole or not at all; without a path, nowhere."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _draft(path).write_text(json.dumps(figures, indent=2) + "\n")
+        _draft(path).rename(path)
+
+
+def _writable(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir():
+        raise ArgumentTypeError(f"{path} is a folder: name a file in it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _draft(path).touch()
+        _draft(path).unlink()
+    except OSError as error:
+        raise ArgumentTypeError(f"{path} cannot be written: {error.strerror}") from None
+    return path
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(f".{path.name}.draft")
