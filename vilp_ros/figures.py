@@ -15,16 +15,23 @@ def add_json(parser: ArgumentParser, what: str = "write the figures to this file
 
 def write_figures(path: Path | None, figures: Any) -> None:
     """Writes figures whole or not at all; without a path, nowhere."""
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _draft(path).write_text(json.dumps(figures, indent=2) + "\n")
-        _draft(path).rename(path)
+    if path is None:
+        return
+    text = json.dumps(figures, indent=2) + "\n"
+    if _is_device(path):
+        path.write_text(text)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _draft(path).write_text(text)
+    _draft(path).rename(path)
 
 
 def _writable(text: str) -> Path:
     path = Path(text)
     if path.is_dir():
         raise ArgumentTypeError(f"{path} is a folder: name a file in it")
+    if _is_device(path):
+        return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _draft(path).touch()
@@ -32,6 +39,11 @@ def _writable(text: str) -> Path:
     except OSError as error:
         raise ArgumentTypeError(f"{path} cannot be written: {error.strerror}") from None
     return path
+
+
+def _is_device(path: Path) -> bool:
+    """/dev/stdout or a pipe: to be written to, not to be put another file in its place."""
+    return path.exists() and not path.is_file()
 
 
 def _draft(path: Path) -> Path:

@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import os
 import re
 import resource
 import shlex
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -80,6 +82,19 @@ def test_figures_are_written_whole_or_not_at_all(tmp_path):
         write_figures(path, {"successes": object()})
     assert json.loads(path.read_text()) == {"successes": 1}
     write_figures(None, {"successes": 2})
+
+
+def test_figures_go_down_a_pipe(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    parser = argparse.ArgumentParser()
+    add_json(parser)
+    path = parser.parse_args(["--json", str(pipe)]).json
+    with ThreadPoolExecutor() as pool:
+        heard = pool.submit(pipe.read_text)
+        write_figures(path, [1])
+    assert json.loads(heard.result()) == [1]
+    assert list(tmp_path.iterdir()) == [pipe]
 
 
 @pytest.mark.parametrize("verb", ["eval", "bench", "collect", "demo"])
