@@ -25,6 +25,7 @@ import numpy as np
 from vilp_ros.contract import Contract
 from vilp_ros.data.bag import typestore
 from vilp_ros.data.recording import Offer, Recording
+from vilp_ros.figures import write_figures
 from vilp_ros.nodes.files import find_contract
 
 HEIGHT, WIDTH, PICTURES = 480, 640, 16
@@ -146,7 +147,7 @@ def main() -> int:
         report["killed"] = convert(bag, dataset, args.kill)
     report["convert"] = convert(bag, dataset)
     report["dataset_gb"] = dataset.stat().st_size / 1e9
-    (args.out / "big_bag.json").write_text(json.dumps(report, indent=2) + "\n")
+    write_figures(args.out / "big_bag.json", report)
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
     return int(bool(report["convert"]["exit"]))
 

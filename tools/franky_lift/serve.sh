@@ -5,17 +5,10 @@
 #   tools/franky_lift/serve.sh setup                only build .venv-franky-sim
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-unset PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+. tools/side_venv.sh
 env=.venv-franky-sim
-
-if [ ! -e $env/ready ]; then
-    python=${PYTHON:-$(command -v .venv/bin/python || command -v python3)}
-    printf 'franky_lift: building %s\n' $env >&2
-    "$python" -m venv $env
-    # One MuJoCo in both environments: the scene is written by one and drawn by the other.
-    $env/bin/python -m pip install --quiet --disable-pip-version-check franky-sim==1.0.4 mujoco==3.9.0
-    touch $env/ready
-fi
+# One MuJoCo in both environments: the scene is written by one and drawn by the other.
+side_venv $env "franky-sim==1.0.4 mujoco==3.9.0"
 [ "${1-}" != setup ] || exit 0
 
 exec $env/bin/python tools/franky_lift/serve.py "$@"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from vilp_ros.figures import write_figures
 
 if TYPE_CHECKING:
     from vilp_ros.data.convert import Outcome
@@ -144,8 +145,7 @@ def _beside(out: Path, sheets: bool) -> None:
     from vilp_ros.data.sheet import save_sheet
 
     file = EpisodeFile(out)
-    text = json.dumps(statistics(file), indent=2) + "\n"
-    out.with_suffix(".stats.json").write_text(text)
+    write_figures(out.with_suffix(".stats.json"), statistics(file))
     for index in range(len(file) if sheets else 0):
         path = out.with_name(f"{out.stem}_sheets") / f"{index:04}.png"
         if not path.exists():
