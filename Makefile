@@ -16,11 +16,11 @@ help: ## list the targets
 
 setup: .venv/ready ## create .venv (PYTHON=python3.12, TORCH_INDEX_URL=...)
 
-demo: .venv/ready ## watch the arm lift the cube (EPISODES=5 MODEL=ldp_lift TASK=... SEED_START=...)
-	$(VILP) demo --episodes $(EPISODES)$(if $(MODEL), --model $(MODEL))$(if $(TASK), --task $(TASK))$(if $(SEED_START), --seed-start $(SEED_START))
+demo: .venv/ready ## watch the arm lift the cube (EPISODES=5 MODEL=ldp_lift TASK=... SEED_START=... VARY=1)
+	$(VILP) demo --episodes $(EPISODES)$(if $(MODEL), --model $(MODEL))$(if $(TASK), --task $(TASK))$(if $(SEED_START), --seed-start $(SEED_START))$(if $(VARY), --vary $(VARY))
 
 test: lint ## check style, types, import rules and run the tests
-	.venv/bin/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	.venv/bin/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 test-slow: .venv/ready-dev ## run the tests that take minutes each
 	.venv/bin/python -m pytest -m slow --timeout 3600 $(PYTEST_ARGS)

@@ -48,6 +48,7 @@ setup(
         "mujoco>=3.3,<3.10",
         "robosuite==1.5.2",
         "accelerate",
+        "backports.zstd",  # chunks of bags; rosbags brings it
         "diffusers",
         "h5py",
         "imageio-ffmpeg",
@@ -69,8 +70,12 @@ setup(
         "franka": ["franky-control>=2,<3", "frankik>=1.0.1", "websockets"],
         "ros": ["cv-bridge", *(f"ros-jazzy-{name}" for name in ROS.split())],
         "lerobot": ["av", "pyarrow<24"],  # its format; the lerobot package itself is not needed
+        # pinocchio: joints to poses and back, of arms that are no Franka; with numpy < 2: 2.7.0
+        "urdf": ["pin>=2.7"],
         # Of `vilp view`; later ones want numpy 2.
         "view": ["rerun-sdk==0.23.1", "pyarrow<24"],
+        "cluster": ["ray>=2.52"],  # --cluster; earlier ones let in whoever reaches their ports
+        "plot": ["matplotlib>=3.8"],  # the curve of `vilp eval transfer`
         "dev": [
             "av",
             "colcon-common-extensions",
@@ -81,11 +86,14 @@ setup(
             "mcap",  # a reader of bags that is not ours
             "mcap-ros2-support",
             "mypy",
+            "pin>=2.7",
             "psutil",
             "pyarrow<24",  # later ones want numpy 2
             "pylibfranka",
             "pytest",
             "pytest-timeout",
+            "pytest-xdist",
+            "ray>=2.52",
             "rerun-sdk==0.23.1",
             "ruff",
             "scipy",

@@ -1,4 +1,4 @@
-"""The node table of `vilp_ros.nodes.graph` as launch actions; `vilp up` starts the same."""
+"""The node table of `vilp_ros.ros.graph` as launch actions; `vilp up` starts the same."""
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
@@ -7,7 +7,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from vilp_ros.nodes.graph import ARGUMENTS, RESPAWN_DELAY_S, Process, processes, respawns
+from vilp_ros.ros.graph import ARGUMENTS, RESPAWN_DELAY_S, Process, processes, respawns
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vilp_ros.contract import Contract, ContractError
+from vilp_ros.contract import Arm, Contract, ContractError
 from vilp_ros.errors import VilpError
 
 SHIPPED = Path(__file__).parents[1] / "config" / "robots" / "sim_panda.yaml"
@@ -222,6 +222,13 @@ def test_depth_cameras_say_their_range_and_others_do_not(tmp_path):
     assert "allowed: for depth cameras only, and encoding is rgb8" in refusal(colour, tmp_path)
 
 
+@pytest.mark.parametrize("crop", [[0, 0, 97, 160], [1, 0, 96, 160], [0, 0, 95, 160]])
+def test_a_rectangle_lies_within_the_picture_and_holds_the_view(tmp_path, crop):
+    data = changed(("views", "agentview", "crop"), crop)
+    assert "crop: found" in (said := refusal(data, tmp_path))
+    assert "within [96, 160], at least the view's 96x160" in said
+
+
 def test_files_that_are_no_contract(tmp_path):
     with pytest.raises(
         ContractError, match=r"no contract .*sim_pnada.yaml; .* has \[.*'sim_panda.yaml'"
@@ -295,6 +302,76 @@ def test_a_bundle_for_another_robot_is_refused_naming_both_sides(changes, says):
     with pytest.raises(ContractError) as error:
         Contract.load(SHIPPED).check_bundle(spec(**changes))
     assert str(error.value) == says
+
+
+UR5E = SHIPPED.with_name("ur5e_ros2_control.yaml")
+
+
+def six_joints(path=(), value=None):
+    data = yaml.safe_load(UR5E.read_text(encoding="utf-8"))
+    if path:
+        at(data, path[:-1])[path[-1]] = value
+    return data
+
+
+def test_an_arm_may_have_any_number_of_joints(tmp_path):
+    contract = Contract.load(UR5E)
+    assert contract.arm == Arm("package://vilp_ros/config/urdf/ur5e.urdf", "base_link", "tool0")
+    assert contract.proprio.ee_pose_topic is None
+    assert len(contract.proprio.joint_names) == len(contract.limits.joint_position) == 6
+    assert contract.action_size("joint_position") == 7
+    assert contract.action_size("ee_pose") == 8
+    slashes = [f"left/ur-{k}.joint" for k in range(6)]
+    assert load(six_joints(("proprio", "joint_names"), slashes), tmp_path).proprio.joint_names == (
+        *slashes,
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        (("arm",), "ur5e", "arm: found 'ur5e', allowed: one of ['fr3', 'panda'], or a mapping of"),
+        (("arm",), "fr3", "arm: found 'fr3', allowed: a URDF, since the contract has 6 joints"),
+        (("arm", "urdf"), "my.urdf", "arm.urdf: found 'my.urdf', allowed: /absolute/path, ~/path"),
+        (("arm", "tip"), None, "arm.tip: found nothing, allowed: a name of letters, digits"),
+        (
+            ("limits", "joint_jerk"),
+            [1.0] * 7,
+            "limits.joint_jerk: found [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], allowed: a list of 6,",
+        ),
+        (
+            ("proprio", "joint_names"),
+            ["a", "b"],
+            "proprio.joint_names: found ['a', 'b'], allowed: a list of 6, as many as there are",
+        ),
+        (("proprio", "gripper_scale"), 0, "gripper_scale: found 0, allowed: a number from -10 to"),
+        (
+            ("proprio", "gripper_joint"),
+            None,
+            "proprio.gripper_joint: found nothing, allowed: a name of letters",
+        ),
+        (
+            ("action", "gripper_offset"),
+            0.1,
+            "action.gripper_scale: found nothing, allowed: a number, since action.gripper_offset",
+        ),
+        (("action", "gripper"), "servo", "action.gripper: found 'servo', allowed: one of ['topic'"),
+    ],
+)
+def test_what_is_wrong_about_an_arm_or_a_hand_is_named(path, value, says, tmp_path):
+    assert says in refusal(six_joints(path, value), tmp_path)
+
+
+def test_a_gripper_beside_the_joints_needs_its_name_and_a_pose_its_source(tmp_path):
+    data = six_joints()
+    del data["proprio"]["gripper_joint"]
+    says = "gripper_joint: found nothing, allowed: the gripper's joint, since its topic is"
+    assert says in refusal(data, tmp_path)
+    data = copy.deepcopy(GOOD)
+    del data["proprio"]["ee_pose_topic"]
+    says = "proprio.ee_pose_topic: found nothing, allowed: a topic name, or beside `arm` none"
+    assert says in refusal(data, tmp_path)
+    assert load({**data, "arm": "panda"}, tmp_path).proprio.ee_pose_topic is None
 
 
 FRANKA = sorted(SHIPPED.parent.glob("fr3_*.yaml"))

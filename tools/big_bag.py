@@ -26,7 +26,7 @@ from vilp_ros.contract import Contract
 from vilp_ros.data.bag import typestore
 from vilp_ros.data.recording import Offer, Recording
 from vilp_ros.figures import write_figures
-from vilp_ros.nodes.files import find_contract
+from vilp_ros.ros.files import find_contract
 
 HEIGHT, WIDTH, PICTURES = 480, 640, 16
 START_S, PERIOD_S = 1_700_000_000, 0.05
@@ -114,7 +114,7 @@ def write(path: Path, gigabytes: float) -> int:
 def convert(bag: Path, out: Path, kill_s: float | None = None) -> dict[str, float]:
     """Runs `vilp convert`, or kills it on the way; seconds and the most memory it held."""
     began = time.monotonic()
-    command = [sys.executable, "-m", "vilp_ros", "convert", str(bag), "--out", str(out)]
+    command = [sys.executable, "-m", "vilp_ros", "convert", str(bag), "--out", str(out), "--rest"]
     process = subprocess.Popen(command)
     try:
         code = process.wait(kill_s)

@@ -32,11 +32,11 @@ from std_srvs.srv import Trigger
 
 from vilp_ros.contract import Contract
 from vilp_ros.data.bag import Bag, header_stamp_ns
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.domain import keep_apart
-from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.graph import Process, processes
-from vilp_ros.nodes.supervisor import Supervisor
+from vilp_ros.ros import qos
+from vilp_ros.ros.domain import keep_apart
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.graph import Process, processes
+from vilp_ros.ros.supervisor import Supervisor
 
 ENDS_NS = 5_000_000_000
 

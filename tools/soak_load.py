@@ -15,17 +15,19 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import rclpy
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from vilp_ros.contract import Contract
-from vilp_ros.nodes.images import to_message
-from vilp_ros.nodes.messages import to_joint_state, to_pose, to_stamp
+from vilp_ros.ros.images import camera_type, to_jpeg, to_message
+from vilp_ros.ros.messages import to_joint_state, to_pose, to_stamp
 
 HEIGHT, WIDTH, CAMERA_HZ, JOINT_HZ, POSE_HZ = 480, 640, 30.0, 1000.0, 100.0
 PICTURES = 8
@@ -51,9 +53,9 @@ def drivers(contract: Contract) -> list[list[Topic]]:
     proprio, stamp, rng = contract.proprio, to_stamp(0), np.random.default_rng(0)
     cameras = []
     for view in contract.views.values():
-        frames = rng.integers(0, 255, (PICTURES, HEIGHT, WIDTH, 3), dtype=np.uint8)
-        images = [serialize_message(to_message(frame, "rgb8", stamp, "camera")) for frame in frames]
-        cameras.append([Topic(view.topic, Image, CAMERA_HZ, images)])
+        pack = to_jpeg if camera_type(view) is CompressedImage else _raw
+        images = [serialize_message(pack(_picture(rng), stamp, "camera")) for _ in range(PICTURES)]
+        cameras.append([Topic(view.topic, camera_type(view), CAMERA_HZ, images)])
     joints = to_joint_state(proprio.joint_names, np.zeros(7), stamp, np.zeros(7))
     pose = PoseStamped(pose=to_pose([0.4, 0, 0.3, 1, 0, 0, 0]))
     width = to_joint_state(["gripper_width"], np.array([0.04]), stamp)
@@ -63,6 +65,17 @@ def drivers(contract: Contract) -> list[list[Topic]]:
         Topic(proprio.gripper_topic, JointState, POSE_HZ, [serialize_message(width)]),
     ]
     return [*cameras, arm]
+
+
+def _picture(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Shapes and a little noise, as a camera has them: (HEIGHT, WIDTH, 3)."""
+    shapes = rng.integers(0, 255, (HEIGHT // 40, WIDTH // 40, 3), dtype=np.uint8)
+    large = cv2.resize(shapes, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    return np.clip(large + rng.normal(0, 3, large.shape), 0, 255).astype(np.uint8)
+
+
+def _raw(pixels: NDArray[np.uint8], stamp: Time, frame_id: str) -> Image:
+    return to_message(pixels, "rgb8", stamp, frame_id)
 
 
 class Aside:

@@ -190,6 +190,40 @@ def quat_angle(a: ArrayLike, b: ArrayLike) -> Array:
     return np.linalg.norm(quat_to_rotvec(quat_multiply(quat_inverse(a), _unit(b))), axis=-1)
 
 
+def rpy_to_quat(rpy: ArrayLike) -> Array:
+    """Quaternion of turns about the fixed axes x, then y, then z, as URDF and ROS say rotations.
+
+    Args:
+        rpy: (..., 3) roll, pitch, yaw, radians.
+
+    Returns:
+        (..., 4) xyzw, unit.
+    """
+    turns = rotvec_to_quat(np.asarray(rpy, np.float64)[..., None] * np.eye(3))
+    roll, pitch, yaw = np.moveaxis(turns, -2, 0)
+    return quat_multiply(yaw, quat_multiply(pitch, roll))
+
+
+def quat_to_rpy(quat: ArrayLike) -> Array:
+    """Roll, pitch, yaw (3,) radians of a quaternion (4,) xyzw; see `rpy_to_quat`."""
+    m = quat_to_matrix(quat)
+    pitch = np.arctan2(-m[2, 0], np.hypot(m[0, 0], m[1, 0]))
+    if np.hypot(m[0, 0], m[1, 0]) < 1e-9:  # roll and yaw turn about one axis
+        return np.array([np.arctan2(-m[1, 2], m[1, 1]), pitch, 0.0])
+    return np.array([np.arctan2(m[2, 1], m[2, 2]), pitch, np.arctan2(m[1, 0], m[0, 0])])
+
+
+def continuous_quats(quats: ArrayLike) -> Array:
+    """The same rotations (N, 4) with signs that do not jump: each in the half-sphere of the last.
+
+    The first one is left as it is.
+    """
+    quats = np.array(quats, np.float64)
+    turned = np.sign(np.sum(quats[1:] * quats[:-1], axis=-1))
+    quats[1:] *= np.cumprod(np.where(turned < 0, -1.0, 1.0))[:, None]
+    return quats
+
+
 def yaw_quat(yaw: ArrayLike) -> Array:
     """Rotation about z.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from vilp_ros.errors import VilpError
@@ -28,3 +29,21 @@ def share_dir() -> Path:
         f"no share/{_PACKAGE.name}/package.xml above {_PACKAGE}; install the package with "
         "`make setup` or `colcon build` instead of copying its modules"
     )
+
+
+def find_shared(name: str) -> Path:
+    """A file by its path, or by "package://NAME/path": of this copy, or of a sourced workspace.
+
+    Raises:
+        VilpError: no workspace that is sourced has the package.
+    """
+    if not name.startswith("package://"):
+        return Path(name).expanduser()
+    package, _, inside = name.removeprefix("package://").partition("/")
+    if package == _PACKAGE.name:
+        return share_dir() / inside
+    prefixes = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+    for prefix in prefixes:
+        if (prefix / "share" / package).is_dir():
+            return prefix / "share" / package / inside
+    raise VilpError(f"{name}: no workspace that is sourced has the package {package}")

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from robots import FR3, HOME_JOINTS, HOME_POSE
 
-from vilp_ros.control.kinematics import Kinematics, KinematicsError
 from vilp_ros.geometry import quat_angle, quat_multiply, rotvec_to_quat
+from vilp_ros.kinematics import KinematicsError
+from vilp_ros.kinematics.franka import FrankaKinematics
 
-ARM = Kinematics("fr3", FR3.limits.joint_position)
+ARM = FrankaKinematics("fr3", FR3.limits.joint_position)
 slow = settings(max_examples=60, deadline=None)
 
 
@@ -59,7 +60,7 @@ def test_a_smooth_path_of_poses_is_a_smooth_path_of_joints(seed):
 @given(st.integers(0, 2**32 - 1))
 def test_nothing_jumps_between_places_over_a_table(seed):
     """Joint 2 passes 0, where the shoulder is stretched and joints 1 and 3 turn about one axis."""
-    arm = Kinematics(
+    arm = FrankaKinematics(
         "fr3",
         [(-2.9, 2.9), (-1.8, 1.8), (-2.9, 2.9), (-3.0, -0.15), (-2.8, 2.8), (0.5, 4.5), (-3, 3)],
     )

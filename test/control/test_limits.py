@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vilp_ros.contract import Limits
-from vilp_ros.control.limits import GRIPPER_SLACK_M, MAX_STEP_S, SafetyLimits, UnsafeCommandError
+from vilp_ros.contract.limits import GRIPPER_SLACK_M
+from vilp_ros.control.limits import MAX_STEP_S, SafetyLimits, UnsafeCommandError
 from vilp_ros.geometry import quat_angle, yaw_quat
 
 LIMITS = Limits(

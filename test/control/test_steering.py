@@ -12,7 +12,7 @@ from vilp_ros.control.jog import Jog
 from vilp_ros.control.resampler import Resampler
 from vilp_ros.control.steering import Steering
 from vilp_ros.geometry import quat_angle
-from vilp_ros.nodes.files import find_contract
+from vilp_ros.ros.files import find_contract
 
 LEAD_S, WIDTH = 0.06, 0.04
 START = np.append(HOME_JOINTS, WIDTH)

@@ -1,11 +1,13 @@
 """Each way in which an episode can be bad is found, and a good one is not accused."""
 
+import copy
+
 import numpy as np
 import pytest
-from bags import contract, serialized, traffic
+from bags import START_S, contract, header, pose, serialized, traffic
 
 from vilp_ros.data.audit import Audit
-from vilp_ros.data.bag import header_stamp_ns, typestore
+from vilp_ros.data.bag import header_stamp_ns, pose_position, typestore
 
 ROBOT = contract()
 AGENT, HAND = (view.topic for view in ROBOT.views.values())
@@ -88,18 +90,106 @@ def test_a_frozen_camera_is_found_while_the_other_moves():
             body.data = still
         return body
 
-    assert found(audited(edited(freeze)))[AGENT, "frozen"] == "the same picture for 1.2 s"
+    text = found(audited(edited(freeze)))[AGENT, "frozen"]
+    assert text == "the same picture for 1.2 s while the hand moved by 120 mm"
+
+
+def at_rest(messages, still=lambda k: True, hand=True):
+    """Pictures that show the same in periods of which `still` is true, and a hand that rests."""
+    k, pose = 0, None
+    for name, body in messages:
+        if name == "ee_pose":
+            pose = pose if pose is not None and still(k) and hand else body.pose
+            body.pose, k = pose, k + 1
+        if name in (AGENT, HAND) and still(k):
+            body.data = np.full_like(body.data, 7)
+        yield name, body
 
 
 def test_a_scene_at_rest_is_not_a_frozen_camera():
-    def still(messages):
-        for name, body in messages:
-            if name in (AGENT, HAND):
-                body.data = np.full_like(body.data, 7)
-            yield name, body
+    """What tells them apart is the hand: a camera that sees the same while it moves is frozen."""
+    assert found(audited(at_rest(traffic(ROBOT, 300)))) == {}
+    both = found(audited(at_rest(traffic(ROBOT, 80), hand=False)))
+    assert {(AGENT, "frozen"), (HAND, "frozen")} == set(both)
+    assert both[AGENT, "frozen"] == "the same picture for 4.0 s while the hand moved by 400 mm"
 
-    assert found(audited(still(traffic(ROBOT, 40)))) == {}
-    assert (AGENT, "frozen") in found(audited(still(traffic(ROBOT, 80))))
+
+def at_rate(hz, seconds=8.0, drift=0.0, behind_s=0.0):
+    """Traffic of a camera at `hz`, whose stamps drift by a share of the time."""
+    period_s, sent = ROBOT.control_period_s, 0
+    for name, body in traffic(ROBOT, round(seconds / period_s)):
+        if name == AGENT:
+            now_s = body.header.stamp.sec + 1e-9 * body.header.stamp.nanosec
+            while sent / hz <= now_s - START_S + 1e-6:
+                again, stamp_s = copy.deepcopy(body), START_S + sent / hz
+                again.data = (again.data + sent).astype(np.uint8)
+                late_s = drift * (stamp_s - START_S) + behind_s
+                again.header.stamp = header(stamp_s - late_s, "").stamp
+                yield name, again, stamp_s
+                sent += 1
+        else:
+            yield name, body, None
+
+
+def judged(messages):
+    """Of messages that come 2 ms after they were taken."""
+    audit = Audit(ROBOT)
+    for name, body, taken_s in messages:
+        data = serialized(body)
+        stamp_ns = header_stamp_ns(data)
+        taken_ns = stamp_ns if taken_s is None else round(taken_s * SECOND)
+        audit.add(name, taken_ns + 2_000_000, stamp_ns, data)
+    return audit
+
+
+@pytest.mark.parametrize(
+    ("hz", "breaks"),
+    [(10, True), (17, True), (18.2, False), (20, None), (20.2, None), (21.9, False), (30, True)],
+)
+def test_a_camera_is_named_that_is_slower_or_faster_than_promised(hz, breaks):
+    audit = judged(at_rate(hz))
+    rates = [f for f in audit.findings() if (f.channel, f.what) == (AGENT, "rate")]
+    assert [f.breaks for f in rates] == ([] if breaks is None else [breaks])
+    if breaks is not None:
+        assert rates[0].text == f"{hz:.1f} Hz, promised 20 Hz"
+        text = f"{AGENT}: {rates[0].text}"
+        assert (text in audit.report()["findings"]) == breaks
+        assert (text in audit.report()["remarks"]) == (not breaks)
+
+
+@pytest.mark.parametrize("drift", [5e-3, -5e-3])
+def test_a_clock_that_drifts_is_named(drift):
+    words = found(judged(at_rate(20, drift=drift)))[AGENT, "drift"]
+    way = "fell" if drift > 0 else "ran"
+    assert words.startswith(f"its stamps {way} ")
+    assert float(words.split()[3]) == pytest.approx(8 * 5, abs=6)  # ms; a bin is a second long
+    assert (AGENT, "drift") not in found(judged(at_rate(20, drift=drift / 10)))
+
+
+def test_a_clock_that_is_not_the_others_is_named():
+    audit = found(judged(at_rate(20, behind_s=0.5)))
+    assert audit[AGENT, "clock"].startswith("its stamps lie 0.50 s behind those of most channels")
+
+
+def test_clocks_of_simulated_seconds_are_no_fault():
+    """They stand still beside the clock of reception, and all of them do."""
+    audit = Audit(ROBOT)
+    for name, body in traffic(ROBOT, 200):
+        data = serialized(body)
+        stamp_ns = header_stamp_ns(data)
+        slow_ns = round((stamp_ns - START_S * SECOND) * 1.3)
+        audit.add(name, slow_ns + 2 * round(START_S * SECOND), stamp_ns, data)
+    assert not [f for f in audit.findings() if f.what in ("drift", "clock")]
+
+
+def test_the_hand_is_found_in_the_bytes():
+    types = typestore()
+    for frame in ("", "a", "panda_link0", "abcd", "a_frame_of_17_char"):
+        body = pose(START_S, [0.1, -0.2, 0.3], frame)
+        for order in (True, False):
+            data = bytes(types.serialize_cdr(body, body.__msgtype__, little_endian=order))
+            np.testing.assert_array_equal(pose_position(data), [0.1, -0.2, 0.3])
+            assert pose_position(data[:40]) is None or len(data) < 40
 
 
 def test_a_channel_that_stops_is_found_before_it_comes_back():

@@ -13,7 +13,8 @@ from bags import contract, serialized, traffic, write_bag
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 
-from vilp_ros.data.bag import Bag, BagError, BagWriter, find_bags, relabel
+from vilp_ros.data.bag import Bag, BagError, find_bags, relabel
+from vilp_ros.data.bag_writer import BagWriter
 from vilp_ros.data.recording import Library, Offer, Recording
 from vilp_ros.data.repair import repair
 
@@ -93,7 +94,7 @@ def test_a_kill_loses_at_most_the_last_chunk(tmp_path, rounds):
     assert found.needed
     per_chunk = 2**20 / (2**20 * rounds / 60 / taken) if rounds == 60 else COUNT
     assert taken - 2.2 * per_chunk <= found.messages <= taken
-    assert "lost: at most the last chunk" in str(found)
+    assert " bytes at its end were no whole message" in str(found)
     with Bag(path) as bag:
         assert sum(1 for _ in bag.raw()) == found.messages
         assert bag.labels["task"] == "lift"
@@ -124,6 +125,18 @@ def test_a_file_cut_anywhere_gives_back_every_message_before_the_cut(tmp_path):
         assert found.messages == len(back)
 
 
+def test_a_bag_that_is_being_recorded_is_left_alone(tmp_path):
+    recording = Recording(tmp_path / "a", ROBOT, {}, {})
+    for name, body in traffic(ROBOT, 5):
+        recording.announce(f"/{name}", Offer(body.__msgtype__))
+        recording.take(f"/{name}", 10**18, serialized(body))
+    for reads in (Bag, repair):
+        with pytest.raises(BagError, match="is being recorded: end that first"):
+            reads(tmp_path / "a")
+    recording.stop("success")
+    assert not repair(tmp_path / "a").needed
+
+
 def test_what_cannot_be_saved_is_said(tmp_path):
     with pytest.raises(BagError, match="holds 0 "):
         repair(tmp_path)
@@ -132,7 +145,7 @@ def test_what_cannot_be_saved_is_said(tmp_path):
     with pytest.raises(BagError, match="no whole message"):
         repair(path)
     (path / "a.mcap").write_bytes(b"not a bag at all" * 10)
-    with pytest.raises(BagError, match="no MCAP file from its beginning"):
+    with pytest.raises(BagError, match="begins with no whole message: nothing is changed"):
         repair(path)
 
 

@@ -11,13 +11,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bags import SMALL, START_S, TEXT, contract, header, image, traffic, write_bag
+from bags import SMALL, START_S, TEXT, contract, cut_off, header, image, traffic, write_bag
 
 from vilp_ros.cli import convert as verb
 from vilp_ros.cli import main as cli
 from vilp_ros.data.bag_reader import Choice
 from vilp_ros.data.convert import convert_bag
-from vilp_ros.data.episodes import EpisodeFile, EpisodeWriter
+from vilp_ros.data.episode_writer import EpisodeWriter
+from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.data.table import Source, load_table
 
 ROBOT = contract()
@@ -75,6 +76,7 @@ def test_latencies_of_the_contract_are_taken_off(tmp_path):
         ({"role": "suboptimal"}, "failure", "expert", True, "suboptimal"),
         ({}, "success", "expert", False, "action_free"),
         ({"role": "action_free"}, "success", "expert", True, "action_free"),
+        ({"role": "play"}, "unlabelled", "human", True, "play"),
     ],
 )
 def test_roles(tmp_path, labels, outcome, who, commands, role):
@@ -83,6 +85,22 @@ def test_roles(tmp_path, labels, outcome, who, commands, role):
     assert episode.role == role
     assert (episode.actions is None) == (role == "action_free")
     assert len(episode) == (20 if role == "action_free" else 19)
+
+
+@pytest.mark.parametrize(
+    ("labels", "outcome", "named"),
+    [
+        ({}, "failure", "failure"),
+        ({"role": "suboptimal"}, "unlabelled", "suboptimal"),
+        ({"role": "play"}, "success", "play"),
+    ],
+)
+def test_what_teaches_neither_actions_nor_a_task_is_refused(tmp_path, labels, outcome, named):
+    messages = traffic(ROBOT, commands=False)
+    path = write_bag(tmp_path / "bag", messages, labels=labels, outcome=outcome)
+    found = convert_bag(path, tmp_path / "d.hdf5", Choice()).error
+    assert f"no commands and is noted as {named}" in found
+    assert not convert_bag(path, tmp_path / "d.hdf5", Choice(role="action_free")).error
 
 
 def test_noise_is_known_and_a_takeover_is_a_correction(tmp_path):
@@ -212,7 +230,7 @@ BAD = {
     ),
     "zero length": (
         lambda k, n, b: (n, b) if k < 1 else None,
-        "gives no control period: no frame came after the first command; delete it",
+        "gives no control period: no frame came after the first command; it stays as it is, none",
     ),
 }
 
@@ -257,10 +275,13 @@ def test_a_first_bag_that_cannot_be_used_leaves_no_dataset(tmp_path):
         (["bag", "--out", "folder"], "folder is a folder: name a file, such as folder/mine.hdf5"),
         (["bag", "--out", "notes.txt"], "notes.txt exists and is no HDF5 file"),
         (["bag", "--out", "d", "--to", "lerobot"], "`vilp convert bags.hdf5 --out d --to lerobot`"),
-        (["notes.txt", "--out", "d.hdf5"], "notes.txt is a file, and bags are folders"),
+        (
+            ["notes.txt", "--out", "d.hdf5"],
+            "notes.txt is no bag: say the format of a dataset",
+        ),
         (["bga", "--out", "d.hdf5"], "bga does not exist: name a bag, or a folder of bags"),
         (["bag", "--out", "d.hdf5", "--from", "hdf5"], "bag is a folder, no dataset"),
-        (["x.hdf5", "--out", "d.hdf5", "--from", "robomimic"], "x.hdf5 does not exist"),
+        (["x.hdf5", "--out", "d.hdf5", "--from", "robomimic"], "x.hdf5 is missing"),
     ],
 )
 def test_bags_datasets_and_places_are_told_apart_once(tmp_path, monkeypatch, capsys, words, said):
@@ -277,11 +298,8 @@ def test_bags_datasets_and_places_are_told_apart_once(tmp_path, monkeypatch, cap
 
 def test_a_repaired_bag_is_told_as_one(tmp_path, capsys):
     """In a narrow terminal too, where a column would cut the command that mends a bag."""
-    whole, cut = write_bag(tmp_path / "bags/whole"), write_bag(tmp_path / "bags/cut")
-    (cut / "metadata.yaml").unlink()
-    file = next(cut.glob("*.mcap"))
-    file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
-    assert cli.main(["data", str(tmp_path / "bags")]) == 0
+    whole, cut = write_bag(tmp_path / "bags/whole"), cut_off(write_bag(tmp_path / "bags/cut"))
+    assert cli.main(["data", str(tmp_path / "bags")]) == 1
     assert f"`vilp repair {cut}`\n" in capsys.readouterr().out
     assert cli.main(["repair", str(cut)]) == 0
     choice = Choice(task="lift", contract=ROBOT)
@@ -319,8 +337,7 @@ def test_marked_bags_and_cut_off_bags_are_left_out(tmp_path):
     outcome = convert_bag(path, tmp_path / "d.hdf5", Choice())
     assert "was marked broken (agentview/image_raw: 10.0 Hz" in outcome.error
     assert "--broken" in outcome.error
-    cut = write_bag(tmp_path / "cut")
-    (cut / "metadata.yaml").unlink()
+    cut = cut_off(write_bag(tmp_path / "cut"))
     assert "run `vilp repair" in convert_bag(cut, tmp_path / "d.hdf5", Choice()).error
 
 
@@ -338,7 +355,7 @@ def test_joint_targets(tmp_path):
                 stamp_s = body.header.stamp.sec + body.header.stamp.nanosec * 1e-9
                 empty = np.zeros(0)
                 point = types["trajectory_msgs/msg/JointTrajectoryPoint"](
-                    positions=np.arange(7.0)[::-1].copy(),
+                    positions=0.1 * np.arange(7.0)[::-1],
                     velocities=empty,
                     accelerations=empty,
                     effort=empty,
@@ -351,7 +368,7 @@ def test_joint_targets(tmp_path):
                 yield name, body
 
     episode, _ = converted(tmp_path, told(), text=text)
-    np.testing.assert_allclose(episode.actions[0], [*range(7), 0.05], atol=1e-6)
+    np.testing.assert_allclose(episode.actions[0], [*(0.1 * np.arange(7)), 0.05], atol=1e-6)
 
 
 def test_a_camera_that_publishes_more_gives_the_same_episode(tmp_path):

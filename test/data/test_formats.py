@@ -1,6 +1,7 @@
 """What goes out to another format comes back the same, and foreign files are refused in words."""
 
 import json
+from dataclasses import replace
 
 import av
 import h5py
@@ -9,8 +10,11 @@ import pytest
 from synthetic import make_episode
 
 from vilp_ros.cli import main as cli
-from vilp_ros.data.episodes import DatasetError, EpisodeFile, EpisodeWriter
+from vilp_ros.data.episode_writer import EpisodeWriter
+from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.data.formats import translate
+from vilp_ros.data.hdf5 import DatasetError
+from vilp_ros.data.made import without_notes
 from vilp_ros.errors import VilpError
 
 SUFFIX = {"robomimic": "theirs.hdf5", "lerobot": "lerobot", "zarr": "theirs.zarr"}
@@ -35,7 +39,7 @@ def test_there_and_back(tmp_path, to):
     before, after = EpisodeFile(ours), EpisodeFile(back)
     assert (after.task, after.control_period_s, after.views) == ("lift", 0.05, before.views)
     assert after.roles == list(roles)
-    for one, two in zip(before, after, strict=True):
+    for one, two in zip(before, map(without_notes, after), strict=True):
         assert (one.role, one.success, one.seed, one.info) == (
             two.role,
             two.success,
@@ -49,6 +53,57 @@ def test_there_and_back(tmp_path, to):
                 np.testing.assert_allclose(getattr(one, name), getattr(two, name), atol=1e-6)
     with pytest.raises(DatasetError, match="exists already"):
         translate([ours], "hdf5", theirs, to)
+
+
+@pytest.mark.parametrize("kind", ["hdf5", *SUFFIX])
+def test_an_import_given_twice_writes_its_episodes_once(tmp_path, capsys, kind):
+    ours, out = dataset(tmp_path / "a.hdf5", "expert", "expert"), tmp_path / "o.hdf5"
+    source = ours if kind == "hdf5" else tmp_path / SUFFIX[kind]
+    if kind != "hdf5":
+        translate([ours], "hdf5", source, kind)
+    command = ["convert", str(source), "--from", kind, "--out", str(out)]
+    assert cli.main([*command, "--episodes", "1"]) == 0
+    assert cli.main(command) == 0
+    assert len(EpisodeFile(out)) == 2
+    moved = source.rename(source.with_name(f"moved{source.suffix}"))
+    capsys.readouterr()
+    assert cli.main(["convert", str(moved), "--from", kind, "--out", str(out)]) == 0
+    assert "0 episodes written as hdf5, 2 were there" in capsys.readouterr().out
+    assert len(EpisodeFile(out)) == 2
+
+
+def test_the_same_numbers_with_other_pictures_are_another_episode(tmp_path):
+    ours = dataset(tmp_path / "a.hdf5", "expert")
+    with EpisodeWriter(tmp_path / "c.hdf5", task="lift") as writer:
+        episode = EpisodeFile(ours)[0]
+        writer.add(replace(episode, images={k: 255 - v for k, v in episode.images.items()}))
+    done = translate([ours, tmp_path / "c.hdf5"], "hdf5", tmp_path / "o.hdf5", "hdf5")
+    assert (done.count, done.there) == (2, 0)
+
+
+def test_an_episode_that_is_none_is_named_and_the_others_come_in(tmp_path):
+    ours, theirs = dataset(tmp_path / "a.hdf5", "expert", "expert"), tmp_path / "theirs.zarr"
+    translate([ours], "hdf5", theirs, "zarr")
+    attributes = json.loads((theirs / ".zattrs").read_text())
+    attributes["vilp_ros"]["episodes"][0] |= {"role": "nobody", "seed": -1}
+    (theirs / ".zattrs").write_text(json.dumps(attributes))
+    done = translate([theirs], "zarr", tmp_path / "o.hdf5", "hdf5")
+    assert done.count == 1
+    assert done.errors[0].startswith(f"{theirs}, episode 0: ")
+
+
+def test_targets_of_a_foreign_zarr_are_held_against_the_hand(tmp_path):
+    sound = dataset(tmp_path / "a.hdf5", "expert")
+    with EpisodeWriter(tmp_path / "c.hdf5", task="lift") as writer:
+        episode = EpisodeFile(sound)[0]
+        writer.add(replace(episode, actions=episode.actions + np.eye(8)[0]))
+    for name, count in (("a", 1), ("c", 0)):
+        theirs = tmp_path / f"{name}.zarr"
+        translate([tmp_path / f"{name}.hdf5"], "hdf5", theirs, "zarr")
+        (theirs / ".zattrs").unlink()
+        done = translate([theirs], "zarr", tmp_path / f"{name}_back.hdf5", "hdf5", task="lift")
+        assert done.count == count
+    assert "c.zarr, episode 0: targets lie " in done.errors[0]
 
 
 def test_robomimic_finds_what_it_looks_for(tmp_path):
@@ -68,27 +123,6 @@ def test_robomimic_finds_what_it_looks_for(tmp_path):
         assert {name.decode() for name in file["mask/train"]} == {"demo_0"}
 
 
-def test_deltas_of_robomimic_come_in_without_actions(tmp_path):
-    translate([dataset(tmp_path / "a.hdf5", "expert")], "hdf5", tmp_path / "r.hdf5", "robomimic")
-    with h5py.File(tmp_path / "r.hdf5", "a") as file:
-        kwargs = {"control_freq": 20, "controller_configs": {"control_delta": True}}
-        body = {"env_name": "Lift", "type": 1, "env_kwargs": kwargs}
-        file["data"].attrs["env_args"] = json.dumps(body)
-        del file["data/demo_0"].attrs["vilp_ros"]
-        del file["data/demo_0/actions"]
-        file["data/demo_0/actions"] = np.zeros((20, 7))
-    translate([tmp_path / "r.hdf5"], "robomimic", tmp_path / "free.hdf5", "hdf5")
-    assert EpisodeFile(tmp_path / "free.hdf5").roles == ["action_free"]
-    kwargs["controller_configs"]["control_delta"] = False
-    with h5py.File(tmp_path / "r.hdf5", "a") as file:
-        body = {"env_name": "Lift", "type": 1, "env_kwargs": kwargs}
-        file["data"].attrs["env_args"] = json.dumps(body)
-        file["data/demo_0/actions"][:] = [0.4, 0, 0.3, np.pi, 0, 0, -1]
-    translate([tmp_path / "r.hdf5"], "robomimic", tmp_path / "absolute.hdf5", "hdf5")
-    action = EpisodeFile(tmp_path / "absolute.hdf5")[0].actions[0]
-    np.testing.assert_allclose(action, [0.4, 0, 0.3, 1, 0, 0, 0, 0.08], atol=1e-6)
-
-
 def test_foreign_files_are_refused_in_words(tmp_path):
     ours = dataset(tmp_path / "a.hdf5", "expert")
     out = tmp_path / "out.hdf5"
@@ -101,12 +135,13 @@ def test_foreign_files_are_refused_in_words(tmp_path):
     lerobot = tmp_path / "l"
     translate([ours], "hdf5", lerobot, "lerobot")
     info = json.loads((lerobot / "meta/info.json").read_text())
-    (lerobot / "meta/info.json").write_text(json.dumps({**info, "codebase_version": "v2.1"}))
-    with pytest.raises(DatasetError, match=r"version v2.1, expected v3.0: convert it with"):
+    (lerobot / "meta/info.json").write_text(json.dumps({**info, "codebase_version": "v1.6"}))
+    with pytest.raises(DatasetError, match=r"version v1.6, expected one of v2.0, v2.1, v3.0"):
         translate([lerobot], "lerobot", out, "hdf5")
-    info["features"]["observation.state"]["names"] = ["shoulder"]
+    names = [f"d{axis}" for axis in ("x", "y", "z", "qx", "qy", "qz", "qw")]
+    info["features"]["action"]["names"] = [*names, "gripper"]
     (lerobot / "meta/info.json").write_text(json.dumps(info))
-    with pytest.raises(DatasetError, match=r"lacks ee.x; it has \['shoulder'\]"):
+    with pytest.raises(DatasetError, match=r"action \(dx, dy.*say what they are in a map"):
         translate([lerobot], "lerobot", out, "hdf5")
     free = dataset(tmp_path / "free.hdf5", "action_free")
     with pytest.raises(DatasetError, match="action_free: leave such episodes out"):
@@ -115,12 +150,13 @@ def test_foreign_files_are_refused_in_words(tmp_path):
 
 
 def test_missing_libraries_are_named(tmp_path, monkeypatch):
-    from vilp_ros.data import lerobot, zarr_store
+    from vilp_ros.data import zarr_store
+    from vilp_ros.data.lerobot import folder
 
     def absent():
         raise VilpError("LeRobot datasets need pyarrow")
 
-    monkeypatch.setattr(lerobot, "_arrow", absent)
+    monkeypatch.setattr(folder, "arrow", absent)
     with pytest.raises(VilpError, match="pyarrow"):
         translate([tmp_path], "lerobot", tmp_path / "x.hdf5", "hdf5")
     with pytest.raises(DatasetError, match="pip install numcodecs"):
@@ -154,8 +190,72 @@ def test_videos_of_lerobot_are_read_from_where_their_episode_begins(tmp_path):
         row[f"videos/{key}/chunk_index"] = row[f"videos/{key}/file_index"] = 0
         row[f"videos/{key}/from_timestamp"] = begin
         begin += row["length"] / 20
+        row[f"videos/{key}/to_timestamp"] = begin
     pq.write_table(pa.Table.from_pylist(rows), episodes)
     translate([folder], "lerobot", tmp_path / "b.hdf5", "hdf5")
     for one, two in zip(EpisodeFile(ours), EpisodeFile(tmp_path / "b.hdf5"), strict=True):
         difference = one.images["agentview"].astype(int) - two.images["agentview"]
         assert np.abs(difference).mean() < 12
+
+
+def pointing_down(path, joints=7):
+    """A hand that points down: where quaternions of w >= 0 change their sign."""
+    episode = make_episode(0, length=40)
+    wobble = np.radians(1) * np.sin(np.arange(41))
+    half = (np.pi + wobble) / 2
+    quats = np.stack([np.sin(half), 0 * half, 0 * half, np.cos(half)], axis=1)
+    episode.ee_pose[:, 3:] = np.where(quats[:, 3:] < 0, -quats, quats)
+    episode.actions[:, 3:7] = episode.ee_pose[1:, 3:]
+    episode.joint_position = np.zeros((41, joints))
+    episode.joint_velocity = np.zeros((41, joints))
+    with EpisodeWriter(path, task="lift") as writer:
+        writer.add(episode)
+    return path
+
+
+def jumps(quats):
+    return int((np.sum(quats[1:] * quats[:-1], axis=1) < 0).sum())
+
+
+def test_exported_quaternions_do_not_jump(tmp_path):
+    ours = pointing_down(tmp_path / "down.hdf5")
+    assert jumps(EpisodeFile(ours)[0].ee_pose[:, 3:]) > 5
+    for to, name in SUFFIX.items():
+        translate([ours], "hdf5", tmp_path / name, to)
+    with h5py.File(tmp_path / SUFFIX["robomimic"]) as file:
+        demo = file["data/demo_0"]
+        assert jumps(demo["obs/robot0_eef_quat"][()]) == 0
+        assert jumps(demo["actions"][:, 3:7]) == 0
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(tmp_path / SUFFIX["lerobot"] / "data/chunk-000/file-000.parquet")
+    state = np.array(table["observation.state"].to_pylist())
+    action = np.array(table["action"].to_pylist())
+    assert jumps(state[:, 3:7]) == jumps(action[:, 3:7]) == 0
+    assert (np.sum(state[:, 3:7] * action[:, 3:7], axis=1) > 0).all()
+    back = tmp_path / "zarr_back.hdf5"
+    translate([tmp_path / SUFFIX["zarr"]], "zarr", back, "hdf5")
+    episode = EpisodeFile(back)[0]
+    assert jumps(episode.ee_pose[:, 3:]) == jumps(episode.actions[:, 3:7]) == 0
+
+
+def test_statistics_of_lerobot_have_quantiles(tmp_path):
+    ours = dataset(tmp_path / "a.hdf5", "expert", "expert")
+    translate([ours], "hdf5", tmp_path / "l", "lerobot")
+    stats = json.loads((tmp_path / "l/meta/stats.json").read_text())
+    poses = np.concatenate([episode.ee_pose for episode in EpisodeFile(ours)])
+    for name, share in (("q01", 0.01), ("q50", 0.5), ("q99", 0.99)):
+        wanted = np.quantile(poses, share, axis=0)
+        np.testing.assert_allclose(stats["observation.state"][name][:7], wanted, atol=1e-6)
+        assert np.shape(stats["observation.images.agentview"][name]) == (3, 1, 1)
+
+
+def test_arms_of_other_joints_and_several_tasks_go_out_and_come_back(tmp_path):
+    ours = pointing_down(tmp_path / "six.hdf5", joints=6)
+    with h5py.File(ours, "a") as file:
+        file["data/demo_0"].attrs["info.task"] = "pour"
+    translate([ours], "hdf5", tmp_path / "l", "lerobot")
+    assert translate([tmp_path / "l"], "lerobot", tmp_path / "b.hdf5", "hdf5").errors == []
+    back = EpisodeFile(tmp_path / "b.hdf5")
+    assert back.task == "pour"
+    assert back[0].joint_position.shape == (41, 6)

@@ -12,7 +12,8 @@ from synthetic import make_episode
 
 from vilp_ros.cli import main as cli
 from vilp_ros.data.columns import columns
-from vilp_ros.data.episodes import EpisodeFile, EpisodeWriter
+from vilp_ros.data.episode_writer import EpisodeWriter
+from vilp_ros.data.episodes import EpisodeFile
 
 PERIOD_S = 0.05
 

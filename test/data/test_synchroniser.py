@@ -32,52 +32,86 @@ def traffic(draw):
 
 
 @given(traffic())
-def test_sets_are_close_in_time_and_leave_in_order(order):
+def test_sets_are_close_in_time_leave_in_order_and_have_the_state_of_their_very_time(order):
     sync, last = make(), -np.inf
     stamps = defaultdict(set)
     for channel, _, stamp in order:
         stamps[channel].add(stamp)
-        complete = sync.add(channel, stamp, stamp)
-        if complete is None:
-            continue
-        at, values = complete
-        assert at > last
-        last = at
-        assert at == min(values[view] for view in VIEWS)
-        for view in VIEWS:
-            assert values[view] in stamps[view]
-            assert abs(values[view] - at) <= SLOP
-        assert abs(values["arm"] - at) <= SLOP  # measured there, or blended to that very instant
+        for at, values in sync.add(channel, stamp, stamp):
+            assert at > last
+            last = at
+            assert at == min(values[view] for view in VIEWS)
+            for view in VIEWS:
+                assert values[view] in stamps[view]
+                assert abs(values[view] - at) <= SLOP
+            assert values["arm"] == pytest.approx(at, abs=1e-6)
 
 
 @given(st.sets(st.integers(0, 30)), st.permutations([*VIEWS, "arm"]))
 def test_every_whole_frame_leaves_once_whatever_the_order_within_it(dropped, order):
     sync = make()
     left = [
-        complete[0]
+        stamp_s
         for k in range(30)
         for channel in order
         if not (channel == "right" and k in dropped)
-        and (complete := sync.add(channel, k * PERIOD, k)) is not None
+        for stamp_s, _ in sync.add(channel, k * PERIOD, k)
     ]
     assert left == [k * PERIOD for k in range(30) if k not in dropped]
+
+
+@given(late_ms=st.integers(0, 900), every_ms=st.sampled_from([1, 2, 7, 10, 50]))
+def test_the_state_is_that_of_the_picture_however_late_it_comes(late_ms, every_ms):
+    """Of a state at any rate and pictures that come late: none is left out, each is exact."""
+    sync, got = make(), []
+    for now in range(0, 2000, every_ms if every_ms < 50 else 1):
+        if now % every_ms == 0:
+            got += sync.add("arm", 1e-3 * now, 1e-3 * now)
+        taken = now - late_ms
+        if taken >= 0 and taken % 50 < (every_ms if every_ms < 50 else 1):
+            for view in VIEWS:  # 3 ms beside the state's stamps
+                got += sync.add(view, 1e-3 * (taken - taken % 50) + 0.003, 0.0)
+    assert len(got) >= (2000 - late_ms) // 50 - 2
+    for stamp_s, values in got:
+        assert values["arm"] == pytest.approx(stamp_s, abs=1e-9)
+
+
+def test_a_fast_camera_does_not_starve_for_a_state_that_lags_behind():
+    """Each picture waits for its own state, and not only until the next picture comes."""
+    sync, got = make(), []
+    for ms in range(1000):
+        if ms % 10 == 0:
+            for view in VIEWS:
+                got += sync.add(view, 1e-3 * ms, ms)
+        if ms >= 40:
+            got += sync.add("arm", 1e-3 * (ms - 40), ms - 40)
+    assert [values["left"] for _, values in got] == list(range(0, 960, 10))
 
 
 def test_state_is_blended_to_the_time_of_the_views():
     sync = make()
     sync.add("arm", 1.00, 10.0)
     sync.add("left", 1.01, 0.0)
-    assert sync.add("right", 1.01, 0.0)[1]["arm"] == 10.0  # the nearest there is
-    sync.add("arm", 1.03, 13.0)
-    sync.add("left", 1.02, 0.0)
-    assert sync.add("right", 1.02, 0.0)[1]["arm"] == pytest.approx(12.0)
+    assert sync.add("right", 1.01, 0.0) == []  # the arm of that time is not known yet
+    [(stamp_s, values)] = sync.add("arm", 1.03, 13.0)
+    assert (stamp_s, values["arm"]) == (1.01, pytest.approx(11.0))
+    assert sync.state(1.02) == {"arm": pytest.approx(12.0)}
+    assert sync.state(1.04) is None
+
+
+def test_what_lies_in_a_gap_of_the_state_is_left_out():
+    sync = Synchroniser(VIEWS, {"arm": lambda a, b, u: a + u * (b - a)}, SLOP, widest_s=0.3)
+    sync.add("arm", 1.0, 1.0)
+    for view in VIEWS:
+        sync.add(view, 1.1, 0.0)
+    assert sync.add("arm", 1.5, 1.5) == []
 
 
 def test_late_state_completes_the_set_that_waits_for_it():
     sync = make()
     sync.add("left", 2.0, "l")
-    assert sync.add("right", 2.0, "r") is None
-    assert sync.add("arm", 2.0, 5.0) == (2.0, {"left": "l", "right": "r", "arm": 5.0})
+    assert sync.add("right", 2.0, "r") == []
+    assert sync.add("arm", 2.0, 5.0) == [(2.0, {"left": "l", "right": "r", "arm": 5.0})]
 
 
 @pytest.mark.parametrize("step", [10.0, -10.0])
@@ -86,16 +120,24 @@ def test_a_stepped_clock_costs_no_more_than_the_frames_around_the_step(step):
     for k in range(20):
         offset = step if k >= 10 else 0.0
         for channel in (*VIEWS, "arm"):
-            if (complete := sync.add(channel, 100 + offset + k * PERIOD, k)) is not None:
-                left.append(complete[1]["left"])
+            complete = sync.add(channel, 100 + offset + k * PERIOD, k)
+            left += [values["left"] for _, values in complete]
     assert left == list(range(20))
 
 
 def test_a_silent_view_stops_everything():
     sync = make()
     for k in range(5):
-        assert sync.add("left", k * PERIOD, k) is None
-        assert sync.add("arm", k * PERIOD, k) is None
+        assert sync.add("left", k * PERIOD, k) == []
+        assert sync.add("arm", k * PERIOD, k) == []
+
+
+def test_a_channel_keeps_seconds_and_not_samples():
+    track = Track(blend_linear, history_s=0.5)
+    for k in range(10_000):
+        track.add(1e-3 * k, np.array([float(k)]))
+    assert track.between(9.5005, 1.0) == pytest.approx(9500.5)
+    assert track.between(9.0, 1.0) is None
 
 
 def test_track_ignores_late_and_repeated_stamps():

@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from vilp_ros.cli.main import main
-from vilp_ros.nodes.domain import free_domain
 from vilp_ros.policy.bundle import save_untrained
+from vilp_ros.ros.domain import free_domain
 
 NODES = {"sim", "observation", "planner", "controller"}
 DEADLINE_S = 240
@@ -175,7 +175,7 @@ def test_what_the_demo_sets_itself_cannot_be_set_twice(word, instead, capsys):
 @pytest.mark.parametrize(
     ("task", "words"),
     [
-        ("fold", "is 'fold', which is none of the simulator's: name one of lift"),
+        ("fold", "is 'fold', which is none of the simulator's: name one of can"),
         ("", "it has no policy.yaml"),
     ],
 )

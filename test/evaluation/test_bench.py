@@ -67,7 +67,8 @@ def test_the_verb_saves_the_table_and_the_machine(bundle, tmp_path, capsys):
 def test_another_recipes_networks_are_timed_in_the_same_run(bundle, tmp_path, kind, decodes_apart):
     recipe = tmp_path / "other.yaml"
     recipe.write_text(
-        "policy:\n  method: vilp\n  horizon: 2\n  autoencoder: {kind: spatial, channels: [8, 8]}\n"
+        "policy:\n  method: vilp\n  horizon: 2\n  n_action_steps: 2\n"
+        "  autoencoder: {kind: spatial, channels: [8, 8]}\n"
         "  planner: {kind: video, channels: [8, 64], depth: 1}\n  sampler: {planner_steps: 3}\n"
         f"  low_level: {{kind: {kind}}}\n"
     )
@@ -114,7 +115,7 @@ def test_a_row_ends_with_its_budget_and_is_told_at_once(bundle, tmp_path):
 
 
 def test_an_unknown_engine_is_refused_before_anything_starts(bundle):
-    with pytest.raises(VilpError, match="unknown engine 'tvm'; available: torch, openvino"):
+    with pytest.raises(VilpError, match="engine 'tvm'; available: torch, openvino, compile"):
         bench(bundle, engines=["torch", "tvm"], threads=[1], steps=[1])
 
 
@@ -134,3 +135,20 @@ def test_a_process_that_fails_says_why(tmp_path):
     )
     with pytest.raises(VilpError, match=r"(?s)bench of torch with 1 thread.*no bundle at"):
         run_job(job)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--device", "cuda"], "torch finds no CUDA device"),
+        (["--engines", "torch,compile"], "'compile' is torch.compile on CUDA, not for cpu"),
+        (["--engines", "tensorrt"], "available: torch, openvino, compile"),
+        (["--steps", "4,0"], "0 denoising steps: expected 1 to 100"),
+    ],
+)
+def test_what_this_machine_cannot_time_is_a_sentence(bundle, words, said, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main(["bench", "--bundle", str(bundle), *words]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told

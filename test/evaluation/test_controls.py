@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from synthetic import SIZE, write_file
+from synthetic import SIZE, make_episode, write_file
 
 from vilp_ros.cli.main import main
+from vilp_ros.data.episode_writer import EpisodeWriter
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.closed_loop.agents import OracleRecipe, PolicyRecipe, ScriptRecipe
 from vilp_ros.evaluation.closed_loop.controls import choose, make_row, name_bundles
@@ -62,6 +63,21 @@ def test_rows_change_what_they_claim_and_nothing_else(bundles, tmp_path):
     )
     assert rows["proprio"].recipe.views == {}
     assert rows["proprio"].recipe.noise_seed == 3
+
+
+def test_an_oracle_of_episodes_without_seeds_and_seeds_below_zero_are_refused(
+    bundles, tmp_path, capsys
+):
+    path, recipe = tmp_path / "robot.hdf5", PolicyRecipe(str(bundles / "main"))
+    episode = make_episode(0)
+    episode.seed = -1
+    with EpisodeWriter(path, task="lift") as writer:
+        writer.add(episode)
+    with pytest.raises(VilpError, match="says from which seed"):
+        make_row("oracle", recipe, range(700_000, 700_100), {}, path)
+    for option in ("--seed-start", "--noise-seed"):
+        assert main(["eval", "--bundle", str(bundles / "main"), option, "-1"]) == 2
+        assert "are at least 0" in capsys.readouterr().err
 
 
 def test_the_oracle_runs_on_the_recorded_seeds(bundles, tmp_path):

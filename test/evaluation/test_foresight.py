@@ -10,7 +10,7 @@ import pytest
 from vilp_ros.cli.main import main
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.closed_loop.rollout import EpisodeResult
-from vilp_ros.evaluation.imagination.foresight import foretell
+from vilp_ros.evaluation.imagination.foresight import alarm, foretell
 from vilp_ros.policy.bundle import save_untrained
 
 VIEWS = ("agentview", "eye_in_hand")
@@ -20,7 +20,7 @@ def episode(seed, success, gap, late_gap=9.0):
     """40 periods if it succeeds, else 200; `gap` up to period 20, then `late_gap`."""
     steps = 40 if success else 200
     notes = [
-        (t, np.full(2, gap if t < 20 else late_gap), np.array([gap, 0.5]), np.ones(2))
+        (t, np.full(2, gap if t < 20 else late_gap), np.array([gap, 0.5]), np.ones(2), np.ones(2))
         for t in range(4, steps, 4)
     ]
     return EpisodeResult(seed, success, steps, notes)
@@ -52,6 +52,16 @@ def test_few_failures_have_no_interval_and_none_no_area():
     assert foretell([episode(1, False, 0.5)], VIEWS)["equal_time"] is None
 
 
+def test_an_alarm_has_a_threshold_of_usual_episodes_and_counts_its_false_ones():
+    usual = [episode(i, True, 0.01 * i) for i in range(40)]
+    told = alarm(usual, [episode(9, False, 0.9), episode(10, True, 0.9), episode(11, True, 0.1)])
+    row = told["latent"]
+    assert 0.3 < row["threshold"] < 0.39
+    assert (row["false_alarms"], row["usual"]) == (2, 20)
+    assert (row["told"], row["varied"], row["told_of_failures"], row["failures"]) == (2, 3, 1, 1)
+    assert told["moved"]["told"] == 0
+
+
 def test_no_gap_at_all_is_said():
     with pytest.raises(VilpError, match="no imagined frame was due"):
         foretell([EpisodeResult(1, True, 40, [])], VIEWS)
@@ -60,9 +70,11 @@ def test_no_gap_at_all_is_said():
 def test_the_verb_measures_a_bundle_in_another_scene(tmp_path, capsys):
     save_untrained(tmp_path / "bundle", task="lift")
     words = ["--bundle", str(tmp_path / "bundle"), "--episodes", "1", "--variation", "blue"]
+    words += ["--alarm"]
     path = tmp_path / "gap.json"
     assert main(["eval", "gap", *words, "--json", str(path)]) == 0
     report = json.loads(path.read_text())
     assert (report["episodes"], report["failures"], report["variation"]) == (1, 1, "blue")
     assert report["first_half"]["latent"]["mean_failure"] > 0
+    assert report["alarm"]["unlike"]["failures"] == 1
     assert "an AUROC says nothing" in " ".join(capsys.readouterr().out.split())

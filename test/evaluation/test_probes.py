@@ -16,9 +16,12 @@ from vilp_ros.evaluation.imagination.image_metrics import object_box
 from vilp_ros.evaluation.imagination.probes import idm_error, reconstruction
 from vilp_ros.evaluation.recordings import VALIDATION_SEEDS, record_held_out
 from vilp_ros.geometry import quat_multiply, yaw_quat
+from vilp_ros.policy.config import PolicyConfig
+from vilp_ros.policy.spec import BundleSpec
 from vilp_ros.sim.env import SimEnv
 
-VIEWS = ("agentview", "eye_in_hand")
+SIZES = {"agentview": (96, 160), "eye_in_hand": (96, 160)}
+VIEWS = tuple(SIZES)
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +34,13 @@ def recorded(tmp_path_factory):
 class KnownPolicy:
     """A state is the number of its recorded frame; actions are the recorded ones, plus an error."""
 
-    def __init__(self, file, horizon=8, method="ldp", interval=1):
+    def __init__(self, file, horizon=8, interval=1):
         self.spec = SimpleNamespace(
-            views=dict.fromkeys(VIEWS),
+            views=SIZES,
             horizon=horizon,
             n_actions=horizon * interval,
             n_action_steps=4,
-            method=method,
+            require_states=lambda: None,
             plan_shape=(horizon + 1, 1, 2),
             policy=SimpleNamespace(frame_interval=interval),
             layout=SimpleNamespace(forecasts_proprio=True, row_dim=2),
@@ -132,8 +135,11 @@ def test_idm_error_measures_what_is_wrong(recorded, interval):
 
 
 def test_idm_probe_refuses_what_has_no_inverse_dynamics(recorded):
+    policy = KnownPolicy(recorded)
+    cloned = BundleSpec("bc", "lift", {}, "ee_pose", 0.05, PolicyConfig(method="bc"))
+    policy.spec.require_states = cloned.require_states
     with pytest.raises(VilpError, match="no inverse dynamics"):
-        idm_error(KnownPolicy(recorded, method="bc"), recorded)
+        idm_error(policy, recorded)
 
 
 def test_reconstruction_of_a_known_error(recorded):

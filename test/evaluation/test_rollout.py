@@ -99,6 +99,9 @@ class _FakeEnv:
     def success(self):
         return self.steps == self.winning
 
+    def measured(self):
+        return None
+
     winning = 7
 
 
@@ -131,7 +134,13 @@ def test_a_policy_is_given_its_last_plan_until_the_next_episode():
     given = []
 
     class Plans:
-        spec = SimpleNamespace(views={}, n_action_steps=4, control_period_s=0.05)
+        spec = SimpleNamespace(
+            name="plans",
+            views={},
+            n_action_steps=4,
+            control_period_s=0.05,
+            action_kind="ee_pose",
+        )
 
         def noise(self, seed):
             return seed
@@ -167,7 +176,7 @@ def test_summary_counts_and_names_failures():
 
 
 def test_oracle_names_the_seed_that_was_not_recorded(untrained, tmp_path):
-    from vilp_ros.data.episodes import EpisodeWriter
+    from vilp_ros.data.episode_writer import EpisodeWriter
     from vilp_ros.errors import VilpError
 
     path = tmp_path / "empty.hdf5"

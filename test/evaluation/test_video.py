@@ -6,13 +6,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from synthetic import make_episode
+from synthetic import SIZES, make_episode
 
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.imagination.alignment import dates
 from vilp_ros.evaluation.imagination.video import video
+from vilp_ros.policy.config import PolicyConfig
+from vilp_ros.policy.spec import BundleSpec
 
-VIEWS = ("agentview", "eye_in_hand")
+VIEWS = tuple(SIZES)
 
 
 class KnownPlanner:
@@ -20,8 +22,8 @@ class KnownPlanner:
 
     def __init__(self, episodes, horizon=3, interval=2, late=lambda seed: (0, 0), moves=True):
         self.spec = SimpleNamespace(
-            views=dict.fromkeys(VIEWS),
-            method="vilp",
+            views=SIZES,
+            require_frames=lambda: None,
             horizon=horizon,
             control_period_s=0.05,
             row_period_s=0.05 * interval,
@@ -113,6 +115,21 @@ def test_a_date_is_the_nearest_place_between_recorded_frames():
     np.testing.assert_allclose(found, [[1, 2], [4.25, 4.25], [8, 7]], atol=0.02)
 
 
+def test_episodes_of_a_robot_have_no_seed_and_noise_of_their_own(episodes):
+    drawn = []
+
+    class Drawing(KnownPlanner):
+        def noise(self, seed):
+            drawn.append(np.random.default_rng(seed).standard_normal())
+            return seed
+
+    imported = [make_episode(seed, length=60) for seed in range(5)]
+    for episode in imported:
+        episode.seed = -1
+    assert video(Drawing(imported), imported)["plans"] == 5 * 14
+    assert len(set(drawn)) == 2 * 5
+
+
 def test_what_noise_disturbed_does_not_count(episodes):
     disturbed = [make_episode(seed, length=60) for seed in range(5)]
     for episode in disturbed:
@@ -125,6 +142,7 @@ def test_few_plans_and_no_frames_are_refused(episodes):
     with pytest.raises(VilpError, match="14 plans say little, 50 are wanted"):
         video(KnownPlanner(episodes), episodes[:1])
     planner = KnownPlanner(episodes)
-    planner.spec.method = "bc"
+    cloned = BundleSpec("bc", "lift", planner.spec.views, "ee_pose", 0.05, PolicyConfig("bc"))
+    planner.spec.require_frames = cloned.require_frames
     with pytest.raises(VilpError, match="imagines no frames"):
         video(planner, episodes)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +17,11 @@ import pytest
 import ros_fixtures
 from arm_driver import franka_driver
 
-from vilp_ros.nodes.supervisor import Supervisor
+from vilp_ros.ros.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[2]
 READY_S = 120.0
+_hosts = itertools.count(2)
 domain, probe = ros_fixtures.domain, ros_fixtures.probe
 
 
@@ -34,18 +37,23 @@ class Server(NamedTuple):
     process: subprocess.Popen
 
 
-@pytest.fixture(scope="session")
-def franka_server(tmp_path_factory) -> Iterator[Server]:
-    """franka-sim with every limit enforced; libfranka's port is fixed, so each run has a loopback
-    address of its own."""
+@contextmanager
+def served(log: Path, **settings: str) -> Iterator[Server]:
+    """franka-sim with every limit enforced; libfranka's port is fixed, so each has a loopback
+    address of its own.
+
+    Args:
+        log: what it says goes there.
+        settings: of tools/franka_sim/serve.sh.
+    """
     subprocess.run([ROOT / "tools/franka_sim/serve.sh", "setup"], check=True, timeout=600)
-    host = f"127.{1 + os.getpid() % 250}.{os.getpid() // 250 % 250}.2"
-    log = tmp_path_factory.mktemp("franka_sim") / "log"
+    host = f"127.{1 + os.getpid() % 250}.{os.getpid() // 250 % 250}.{next(_hosts)}"
     with log.open("w") as out:
         server = subprocess.Popen(
             [ROOT / "tools/franka_sim/serve.sh", host],
             stdout=out,
             stderr=out,
+            env={**os.environ, **settings},
             start_new_session=True,
         )
     try:
@@ -60,6 +68,20 @@ def franka_server(tmp_path_factory) -> Iterator[Server]:
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+
+
+@pytest.fixture(scope="session")
+def franka_server(tmp_path_factory) -> Iterator[Server]:
+    """franka-sim, for all tests that need no other."""
+    with served(tmp_path_factory.mktemp("franka_sim") / "log") as server:
+        yield server
+
+
+@pytest.fixture
+def franka_with_tool(tmp_path, request) -> Iterator[str]:
+    """Address of a franka-sim with a tool as long as the test's parameter says, metres."""
+    with served(tmp_path / "log", FRANKA_SIM_TOOL=str(request.param)) as server:
+        yield server.host
 
 
 @pytest.fixture(scope="session")

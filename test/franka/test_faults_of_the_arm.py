@@ -23,14 +23,15 @@ from trajectory_msgs.msg import JointTrajectory
 from waves import WavePlanner
 
 from vilp_ros.data.observe import from_pose
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.graph import parse, processes
-from vilp_ros.nodes.messages import to_stamp
-from vilp_ros.nodes.supervisor import Supervisor
+from vilp_ros.ros import qos
+from vilp_ros.ros.graph import parse, processes
+from vilp_ros.ros.messages import to_stamp
+from vilp_ros.ros.supervisor import Supervisor
 
 pytestmark = pytest.mark.slow
 CONTROLLER = Path(__file__).parents[1] / "support/wave_controller.py"
 CLOCK_HZ = 200.0
+SOAK_S = 60.0
 
 
 class Time:
@@ -163,6 +164,15 @@ def chain(request, probe, franka_sim, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def moving(chain):
     chain.moves()
+
+
+def test_pictures_whose_stamps_jitter_cause_no_reflex(chain):
+    """A minute of plans, late, lost, with steps, through the controller and the driver."""
+    chain.planner.jitter_s, began_s = 0.005, chain.planner.time_s
+    chain.planner.until(lambda: chain.planner.time_s > began_s + SOAK_S, "it", SOAK_S + 60)
+    chain.planner.jitter_s = 0.0
+    chain.moves()
+    assert chain.probe.values("franka_driver")["reflexes"] == "0"
 
 
 def test_a_killed_controller_leaves_the_arm_at_rest_at_the_end_of_its_trajectory(chain):

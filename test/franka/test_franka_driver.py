@@ -18,7 +18,7 @@ from std_msgs.msg import Float64, String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from vilp_ros.nodes import qos
+from vilp_ros.ros import qos
 
 pytestmark = pytest.mark.slow
 SOAK_S = float(os.environ.get("FRANKA_SOAK_S", 60))
@@ -88,11 +88,25 @@ def test_it_goes_where_it_is_led(arm):
     arm.go(HOME_JOINTS)
 
 
-def test_a_policy_over_a_bad_network_causes_no_reflex(arm):
-    """20 Hz, delays of 0 to 200 ms, a tenth lost, reordered, steps of up to 3 cm."""
-    path = wandering_hand(seed=1, count=int(SOAK_S / 0.05))
-    network = arm.stream(path, seed=2)
-    assert network.sent > 0.8 * len(path)
+BURSTS = {"loss": 0.03, "burst": 7, "delay_s": 0.1, "tail_s": 0.8}
+
+
+@pytest.mark.timeout(SOAK_S + 600)
+@pytest.mark.parametrize(
+    ("step_m", "network"),
+    [
+        (0.03, {}),
+        (0.03, {"jitter_s": 0.002}),
+        (0.03, {"jitter_s": 0.005}),
+        (0.03, {"jitter_s": 0.01}),
+        (0.05, {"jitter_s": 0.005, **BURSTS}),
+    ],
+)
+def test_a_policy_over_a_bad_network_causes_no_reflex(arm, step_m, network):
+    """20 Hz, delays of 0 to 200 ms, a tenth lost, reordered, steps of up to 3 cm; worse in turn."""
+    path = wandering_hand(seed=1, count=int(SOAK_S / 0.05), step_m=step_m)
+    network = arm.stream(path, seed=2, **network)
+    assert network.sent > 0.7 * len(path)
     assert arm.reflexes() == 0, arm.probe.reports["franka_driver"].message
     rates = [m.data for m in arm.rates[-2000:]]
     print(f"{network.sent} chunks, success rate {np.mean(rates):.3f}, {arm.reflexes()} reflexes")
@@ -149,6 +163,7 @@ def test_a_bad_trajectory_is_refused_by_name(arm, probe, change, says):
     arm.go(HOME_JOINTS, 1.0)
 
 
+@pytest.mark.skipif("FRANKA_SIM_PATIENT" in os.environ, reason="a patient arm waits for a command")
 def test_a_reflex_is_told_in_words_and_recovered(arm, probe, driver):
     """The driver is frozen while the arm moves: 20 commands in a row are missing."""
     path = wandering_hand(6, 400)

@@ -20,10 +20,10 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from tools.franky_lift.world import World
-from vilp_ros.control.kinematics import Kinematics
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.images import to_array
-from vilp_ros.nodes.messages import to_stamp
+from vilp_ros.kinematics.franka import FrankaKinematics
+from vilp_ros.ros import qos
+from vilp_ros.ros.images import to_array
+from vilp_ros.ros.messages import to_stamp
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ class Picker:
 
     def __init__(self, probe) -> None:
         self._probe = probe
-        self._arm = Kinematics("fr3", FR3.limits.joint_position)
+        self._arm = FrankaKinematics("fr3", FR3.limits.joint_position)
         self._states = probe.listen(JointState, "joint_states", profile=qos.STATE_IN)
         create = probe.node.create_publisher
         self._way = create(JointTrajectory, "joint_trajectory", qos.COMMANDS)

@@ -10,9 +10,9 @@ from robots import HOME_JOINTS
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from vilp_ros.control.kinematics import Kinematics
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.files import find_contract
+from vilp_ros.kinematics.franka import FrankaKinematics
+from vilp_ros.ros import qos
+from vilp_ros.ros.files import find_contract
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ def states(driver, probe):
 
 
 def test_a_person_steers_without_a_reflex_and_can_be_killed(states, probe):
-    arm = Kinematics("fr3", np.tile([-3.2, 4.6], (7, 1)))
+    arm = FrankaKinematics("fr3", np.tile([-3.2, 4.6], (7, 1)))
     hand = lambda: arm.forward(states[-1].position)[:3]  # noqa: E731
 
     def stands():

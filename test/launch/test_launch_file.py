@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import yaml
 
-from vilp_ros.nodes.graph import ARGUMENTS, NODES
+from vilp_ros.ros.graph import ARGUMENTS, NODES
 
 ROOT = Path(__file__).parents[2]
 NAMES = {

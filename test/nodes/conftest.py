@@ -7,9 +7,9 @@ import pytest
 import ros_fixtures
 
 from vilp_ros.contract import Contract
-from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.graph import parse, processes
-from vilp_ros.nodes.supervisor import Supervisor
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.graph import parse, processes
+from vilp_ros.ros.supervisor import Supervisor
 
 # A machine that also trains takes its time over an example.
 hypothesis.settings.register_profile("nodes", deadline=None)

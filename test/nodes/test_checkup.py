@@ -6,14 +6,28 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
+from geometry_msgs.msg import PoseStamped
+from robots import FR3, HOME_JOINTS, fr3_with_hand
 from ros_rig import Probe, Rig
 
 from vilp_ros.cli import main as cli
 from vilp_ros.contract import Contract
-from vilp_ros.nodes import checkup
-from vilp_ros.nodes.checkup import GREEN, RED, Heard, examine, judge_clock, judge_graph, judge_view
-from vilp_ros.nodes.files import find_contract
+from vilp_ros.nodes.checkup import host
+from vilp_ros.nodes.checkup.examine import examine
+from vilp_ros.nodes.checkup.finding import GREEN, RED, YELLOW
+from vilp_ros.nodes.checkup.judge import (
+    Heard,
+    heard_enough,
+    judge_clock,
+    judge_graph,
+    judge_state,
+    judge_tool,
+    judge_view,
+)
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.messages import to_joint_state, to_pose, to_stamp
 
 
 @pytest.fixture
@@ -36,8 +50,19 @@ def look(bundle, contract="sim_panda", **options):
     return red(findings)
 
 
+def test_what_a_lossy_network_leaves_in_the_kernel(tmp_path):
+    for seconds, room, cure in ((30, 4194304, "ipfrag_time=3"), (3, 4194304, ""), (30, 2**27, "")):
+        (tmp_path / "ipfrag_time").write_text(f"{seconds}\n")
+        (tmp_path / "ipfrag_high_thresh").write_text(f"{room}\n")
+        found = host.fragments(tmp_path)
+        assert bool(cure) == bool(found.cure)
+        assert cure in found.cure
+
+
 def test_a_healthy_graph_is_green(rig, bundle, monkeypatch):
-    monkeypatch.setattr(checkup, "LISTEN_S", 5.0)  # discovery may take seconds
+    monkeypatch.setattr(
+        "vilp_ros.nodes.checkup.examine.LISTEN_S", 5.0
+    )  # discovery may take seconds
     findings = examine("sim_panda", bundle)
     # On a busy machine a camera may be slow; nothing else may be wrong.
     assert {
@@ -50,7 +75,7 @@ def test_a_healthy_graph_is_green(rig, bundle, monkeypatch):
 
 def test_a_camera_of_another_size_and_one_that_is_silent(rig, bundle, monkeypatch):
     rig.size["agentview"], rig.silent = (48, 80), {"eye_in_hand"}
-    monkeypatch.setattr(checkup, "LISTEN_S", 5.0)
+    monkeypatch.setattr("vilp_ros.nodes.checkup.examine.LISTEN_S", 5.0)
     found = look(bundle)
     assert "48x80 rgb8; the contract says 96x160 rgb8" in found["camera agentview"].found
     assert found["camera eye_in_hand"].found == "nothing on eye_in_hand/image_raw, though 1 publish"
@@ -62,6 +87,47 @@ def test_nothing_runs(domain, bundle):
     assert {"camera agentview", "camera eye_in_hand", "arm joints", "arm gripper"} <= set(found)
     assert "vilp up" in found["camera agentview"].cure
     assert "no stamps to judge" in [f.found for f in findings if f.check == "clock"]
+
+
+def six_joints(tmp_path, *edits):
+    """File of a UR5e whose hand is told by topic: control_msgs is not installed here."""
+    text = find_contract("ur5e_ros2_control").read_text()
+    for old, new in (("gripper: gripper_action", "gripper: topic"), *edits):
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "ur5e.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_an_arm_of_six_joints_with_its_hand_beside_them(domain, bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr("vilp_ros.nodes.checkup.examine.LISTEN_S", 5.0)
+    path, probe = six_joints(tmp_path), Probe(domain)
+    rig = Rig(probe, Contract.load(path))
+    try:
+        findings = examine(path, bundle)
+        wrong = six_joints(tmp_path, ("gripper_offset: 0.085", "gripper_offset: 0.5"))
+        found = look(bundle, wrong)
+    finally:
+        rig.close()
+        probe.close()
+    assert {n for n, f in red(findings).items() if " Hz; the contract" not in f.found} == set()
+    said = {f.check: f.found for f in findings}
+    assert said["arm"] == "package://vilp_ros/config/urdf/ur5e.urdf, 6 joints"
+    assert said["gripper"] == "0.0400 m between the fingers"
+    assert "arm ee_pose" not in said
+    assert "0.4550 m between the fingers, limits.gripper_width 0 to 0.085" in found["gripper"].found
+    assert "gripper_offset (now -0.1072 and 0.5 m)" in found["gripper"].cure
+
+
+def test_a_urdf_without_the_contracts_link(bundle, tmp_path):
+    found = look(bundle, six_joints(tmp_path, ("tip: tool0", "tip: flange")), graph=True)
+    assert "has no link 'flange'; it has base_link" in found["arm"].found
+    wide = six_joints(tmp_path, ("    - [-2.9, 2.9]\n", "    - [-3.2, 2.9]\n"))
+    (told,) = [f for f in examine(wide, bundle, graph=False) if f.check == "arm"]
+    assert told.state == YELLOW
+    assert told.found.startswith("limits.joint_position of elbow_joint is [-3.2, 2.9], the URDF's")
+    assert "control_msgs" in look(bundle, "ur5e_ros2_control", graph=False)["libraries"].found
 
 
 def test_a_contract_that_is_wrong(tmp_path, bundle):
@@ -133,14 +199,14 @@ def largest_segment(variables):
 def test_a_robot_that_does_not_answer(monkeypatch):
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(checkup, "FCI_PORT", server.getsockname()[1])
-        refused = checkup.robot("127.0.0.1")
+        monkeypatch.setattr(host, "FCI_PORT", server.getsockname()[1])
+        refused = host.robot("127.0.0.1")
         assert refused.state == RED
         assert "activate FCI" in refused.cure
         server.listen()
         accept = threading.Thread(target=server.accept)
         accept.start()
-        assert checkup.robot("127.0.0.1").state == GREEN
+        assert host.robot("127.0.0.1").state == GREEN
         accept.join()
 
 
@@ -150,27 +216,36 @@ def test_the_driver_wants_a_real_time_host(tmp_path):
     cpu = tmp_path / "devices/system/cpu/cpu0/cpufreq"
     cpu.mkdir(parents=True)
     (cpu / "scaling_governor").write_text("powersave\n")
-    rows = {f.check: f for f in checkup.real_time(True, tmp_path)}
+    rows = {f.check: f for f in host.real_time(True, tmp_path)}
     assert rows["real-time kernel"].state == GREEN
     assert "performance" in rows["cpu governor"].cure
     (tmp_path / "kernel/realtime").unlink()
-    assert red(checkup.real_time(True, tmp_path))["real-time kernel"].cure
+    assert red(host.real_time(True, tmp_path))["real-time kernel"].cure
+
+
+@pytest.mark.parametrize(("length_m", "state"), [(0.1034, GREEN), (0.2034, RED)])
+def test_a_tool_that_is_not_the_contracts_is_said(length_m, state):
+    stamp, pose = to_stamp(1.0), fr3_with_hand(length_m).forward(HOME_JOINTS)
+    joints = to_joint_state(FR3.proprio.joint_names, HOME_JOINTS, stamp)
+    (finding,) = judge_tool(FR3, joints, PoseStamped(pose=to_pose(pose)))
+    assert (finding.check, finding.state) == ("tool", state)
+    assert ("xyz: [0.0000, 0.0000, 0.2034]" in finding.cure) == (state == RED)
 
 
 def test_what_the_way_to_the_arm_needs():
     ros2_control = Contract.load(find_contract("fr3_ros2_control"))
-    assert "franka_msgs" in checkup.libraries(ros2_control, driver=False).found
+    assert "franka_msgs" in host.libraries(ros2_control, driver=False).found
     crisp = Contract.load(find_contract("fr3_crisp"))
-    assert checkup.libraries(crisp, driver=False).state == GREEN
+    assert host.libraries(crisp, driver=False).state == GREEN
 
 
 def test_it_listens_until_each_rate_is_known(contract):
     heard = {name: Heard([0.0] * 10, [], set()) for name in contract.views}
     heard |= {name: Heard([0.0] * 10, [], set()) for name in ("ee_pose", "joints", "gripper")}
-    assert checkup.heard_enough(heard)
+    assert heard_enough(heard)
     for note in heard.values():
         last = note.arrivals.pop()
-        assert not checkup.heard_enough(heard)
+        assert not heard_enough(heard)
         note.arrivals.append(last)
 
 
@@ -194,9 +269,50 @@ def test_rates_clocks_and_rivals_are_judged(contract):
     assert found == "10.0 Hz; needed are 20 Hz, once a control period"
 
 
+@pytest.mark.parametrize(
+    ("hz", "state"),
+    [(10, RED), (18.2, YELLOW), (19.6, GREEN), (20.4, GREEN), (21.9, YELLOW), (30, RED)],
+)
+def test_a_camera_is_named_that_is_slower_or_faster_than_the_contract_says(contract, hz, state):
+    times = [k / hz for k in range(20)]
+    heard = Heard(times, [0.01] * 20, {"96x160 rgb8"}, 1)
+    finding = judge_view(contract.views["agentview"], heard)
+    assert finding.state == state
+    assert bool(finding.cure) == (state != GREEN)
+    assert f"{hz:.1f} Hz" in finding.found
+
+
+def heard_for(seconds, drift, jitter_s=0.002):
+    """Of 20 messages a second, each late by 5 ms and some more."""
+    rng = np.random.default_rng(0)
+    times = np.arange(0, seconds, 0.05)
+    late = 0.005 + jitter_s * rng.exponential(1.0, len(times))
+    return Heard(list(times + late), list(late + drift * times), set())
+
+
+@pytest.mark.parametrize("drift", [5e-3, -5e-3])
+def test_a_clock_that_drifts_is_looked_at_for_longer_and_named(drift):
+    assert heard_for(1.0, drift, jitter_s=0.0).seems_to_drift
+    finding = judge_clock("agentview", heard_for(6.0, drift), 0.3)
+    assert finding is not None
+    way = "fell" if drift > 0 else "ran"
+    assert finding.found.startswith(f"agentview: its stamps {way} ")
+    assert float(finding.found.split()[4]) == pytest.approx(30, abs=4)
+    assert "chrony" in finding.cure
+    assert not heard_for(1.0, 0.0, jitter_s=0.0).seems_to_drift
+    assert judge_clock("agentview", heard_for(6.0, drift / 100), 0.3) is None
+
+
 def test_the_verb_prints_a_table_and_says_so_by_its_exit_code(capsys, bundle, tmp_path):
     words = ["doctor", "--no-graph", "--model", bundle, "--json", str(tmp_path / "found.json")]
     assert cli.main(words) == 0
     assert "bundle" in capsys.readouterr().out
     assert cli.main([*words, "--contract", str(tmp_path / "none.yaml")]) == 1
     assert os.path.getsize(tmp_path / "found.json") > 10
+
+
+def test_joints_of_other_names_are_named():
+    heard = Heard([], [], set(), others={"left_finger", "arm_1"})
+    finding = judge_state("arm gripper", heard, 0.05)
+    assert finding.found == "its joints were not named, only arm_1, left_finger"
+    assert "proprio.gripper_joint" in finding.cure

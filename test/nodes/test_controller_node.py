@@ -9,15 +9,16 @@ from rclpy.parameter import Parameter
 from ros_rig import Probe
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
+from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
 
 from vilp_ros.data.observe import from_pose, seconds
 from vilp_ros.data.robot_state import RobotState
-from vilp_ros.nodes import bundle, qos
 from vilp_ros.nodes.controller import ControllerNode
-from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.images import to_message
-from vilp_ros.nodes.messages import pack_state, to_stamp
+from vilp_ros.ros import bundle, qos
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.images import to_message
+from vilp_ros.ros.messages import pack_state, to_stamp
 
 SHAPE = (9, 1, 36)
 HOME = np.array([0.4, 0, 0.3, 1, 0, 0, 0])
@@ -128,7 +129,7 @@ def test_the_workspace_is_never_left_and_the_limit_is_named(feed, contract, prob
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        ({"x": float("nan")}, "plan action 0 x is nan"),
+        ({"x": float("nan")}, "plan is not finite"),
         (
             {"channels": 12},
             "plan is 9x1 32FC12 of bundle 'fake', this controller loaded 9x1 32FC36",
@@ -180,12 +181,24 @@ def test_deactivated_it_is_silent_and_activated_it_starts_from_the_arm(feed, pro
 
 def test_leaving_shadow_mode_starts_from_the_arm(feed, controller):
     controller.set_parameters([Parameter("execute", value=False)])
-    feed.until(lambda: controller._command is not None, "the first imagined command", x=0.6)
-    feed.until(lambda: controller._command[0] > 0.55, "the imagined goal", x=0.6)
+    feed.until(lambda: controller._lead.command is not None, "the first imagined command", x=0.6)
+    feed.until(lambda: controller._lead.command[0] > 0.55, "the imagined goal", x=0.6)
     assert not feed.targets
     controller.set_parameters([Parameter("execute", value=True)])
     feed.until(lambda: len(feed.targets), "the first command", x=0.6)
     assert feed.xs()[0] < 0.5
+
+
+def test_a_time_limit_ends_in_holding_until_it_is_enabled_again(feed, probe, controller):
+    feed.until(lambda: len(feed.sources) > 3, "commands", x=0.45)
+    controller.set_parameters([Parameter("time_limit_s", value=0.5)])
+    controller._on_enable(SetBool.Request(data=True), SetBool.Response())
+    says = "disabled: time_limit_s is over; call ~/enable to go on"
+    feed.until(lambda: probe.says("controller", says), says, x=0.6)
+    count = len(feed.sources)
+    controller.set_parameters([Parameter("time_limit_s", value=0.0)])
+    controller._on_enable(SetBool.Request(data=True), SetBool.Response())
+    feed.until(lambda: len(feed.sources) > count + 40, "commands of more than half a second", x=0.5)
 
 
 class TestJointTargets:

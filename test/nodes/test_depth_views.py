@@ -8,9 +8,9 @@ from sensor_msgs.msg import CameraInfo, Image
 from vilp_ros.contract import Contract
 from vilp_ros.data.depth import grey_depth
 from vilp_ros.data.observe import seconds
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.images import to_array
+from vilp_ros.ros import qos
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.images import to_array
 
 HEIGHT = 96
 

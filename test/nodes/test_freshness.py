@@ -1,4 +1,4 @@
-from vilp_ros.nodes.freshness import Freshness
+from vilp_ros.ros.freshness import Freshness
 
 
 class FakeClock:
@@ -54,3 +54,18 @@ def test_foreign_clocks_are_told_both_ways():
         "camera: stamps are 1.0 s old; compare the clocks",
         "arm: stamps are 2.0 s in the future; compare the clocks",
     ]
+
+
+def test_a_clock_that_drifts_is_a_remark_long_before_its_stamps_are_too_old():
+    clock = FakeClock()
+    fresh = Freshness(["camera", "arm"], 0.3, clock, drift_s=0.025)
+    for k in range(200):
+        clock.now = 50.0 + 0.05 * k
+        fresh.good("arm", 0.002)
+        fresh.good("camera", 0.01 + 5e-3 * 0.05 * k)
+    assert fresh.complaints() == []
+    assert len(fresh.remarks()) == 1
+    assert fresh.remarks()[0].startswith("camera: its stamps fell 4")
+    assert "chrony" in fresh.remarks()[0]
+    quiet = Freshness(["camera"], 0.3, clock)
+    assert quiet.remarks() == []

@@ -5,9 +5,9 @@ import yaml
 
 from vilp_ros.contract import Contract
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import graph, parameters
-from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.graph import ARGUMENTS, NODES, parse, processes
+from vilp_ros.ros import graph, parameters
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.graph import ARGUMENTS, NODES, parse, processes
 from vilp_ros.share import share_dir
 
 TABLES = {
@@ -54,6 +54,23 @@ def test_the_parameter_file_knows_only_declared_parameters_in_their_ranges():
             for key, value in section["ros__parameters"].items():
                 assert type(value) is type(table[key].default), (name, key)
                 assert table[key].low <= value <= table[key].high, (name, key)
+
+
+def test_every_node_belongs_to_one_of_two_hosts(given):
+    words = ("contract:=fr3_direct", "driver:=true", "record:=bags")
+    whole = set(started(given(*words)))
+    robot, planner = (set(started(given(*words, f"on:={host}"))) for host in ("robot", "planner"))
+    assert planner == {"planner"}
+    assert robot == whole - planner
+
+
+def test_views_are_packed_where_a_network_carries_them(given):
+    for words, jpeg in (
+        ((), False),
+        (("on:=planner",), True),
+        (("on:=planner", "jpeg:=false"), False),
+    ):
+        assert started(given(*words))["planner"].parameters["jpeg"] is jpeg
 
 
 def test_while_the_controller_waits_a_person_can_drive_the_arm(given):

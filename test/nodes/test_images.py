@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import images
-from vilp_ros.nodes.images import ImageError, to_array, to_message
+from vilp_ros.ros import images
+from vilp_ros.ros.images import ImageError, to_array, to_message
 
 STAMP = Time(sec=3, nanosec=5000)
 ENCODINGS = {

@@ -3,13 +3,14 @@
 import pytest
 import yaml
 from geometry_msgs.msg import PoseStamped
+from robots import FR3, HOME_JOINTS, fr3_with_hand
+from ros_rig import Rig
 from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
 
 from vilp_ros.contract import Contract
 from vilp_ros.control.latency import Lag
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.files import find_contract
 from vilp_ros.nodes.latency_probe import (
     GRIP_M,
     HOLD_S,
@@ -20,7 +21,9 @@ from vilp_ros.nodes.latency_probe import (
     wiggle,
     write,
 )
-from vilp_ros.nodes.messages import to_joint_state, to_stamp
+from vilp_ros.ros import qos
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.messages import to_joint_state, to_stamp
 
 
 def test_a_number_is_set_and_the_rest_stays(tmp_path):
@@ -58,6 +61,24 @@ def test_the_motion_is_small_and_starts_from_rest():
 def test_the_gripper_ends_as_it_began():
     told = [squeeze(0.01 * k) for k in range(int(HOLDS * HOLD_S * 100))]
     assert (told[0], told[-1], max(told)) == (0, 0, 1)
+
+
+class OtherTool(Rig):
+    """An FR3 at rest whose tool is 10 cm longer than the contract's."""
+
+    def state(self, phase):
+        return fr3_with_hand(0.2034).forward(HOME_JOINTS), 0.04, HOME_JOINTS
+
+
+def test_an_arm_with_another_tool_is_not_moved(probe):
+    rig = OtherTool(probe, FR3)
+    told = probe.listen(JointTrajectory, FR3.action.joint_topic, profile=qos.COMMANDS)
+    try:
+        with pytest.raises(VilpError, match="is 100 mm and"):
+            measure(FR3, "", 1.0)
+    finally:
+        rig.close()
+    assert not told
 
 
 @pytest.mark.slow

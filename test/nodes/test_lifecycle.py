@@ -3,9 +3,9 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from ros_rig import Probe
 
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes.diagnostics import OK, Report
-from vilp_ros.nodes.lifecycle import ManagedNode
-from vilp_ros.nodes.parameters import AUTOSTART
+from vilp_ros.ros.diagnostics import OK, Report
+from vilp_ros.ros.lifecycle import ManagedNode
+from vilp_ros.ros.parameters import AUTOSTART
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 

@@ -15,8 +15,8 @@ from geometry_msgs.msg import PoseStamped
 from ros_rig import Probe, Rig
 
 from vilp_ros.data.observe import from_pose, seconds
-from vilp_ros.nodes.graph import parse, processes
-from vilp_ros.nodes.supervisor import Supervisor
+from vilp_ros.ros.graph import parse, processes
+from vilp_ros.ros.supervisor import Supervisor
 
 HOLD_WITHIN_S = 0.5  # staleness_s, and the way of a plan that was under way
 CLONE_NEWNET = 0x40000000

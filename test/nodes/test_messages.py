@@ -6,7 +6,7 @@ from sensor_msgs.msg import JointState
 
 from vilp_ros.data.observe import MessageError, from_pose, joints_by_name, seconds
 from vilp_ros.data.robot_state import RobotState
-from vilp_ros.nodes.messages import pack_state, to_markers, to_path, to_pose, to_stamp, unpack_state
+from vilp_ros.ros.messages import pack_state, to_markers, to_path, to_pose, to_stamp, unpack_state
 
 JOINTS = [f"panda_joint{i}" for i in range(1, 8)]
 STATE = RobotState(np.array([0.4, 0.1, 0.3, 1, 0, 0, 0]), 0.05, np.arange(7.0))

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vilp_ros.nodes.pacer import Pacer
+from vilp_ros.ros.pacer import Pacer
 
 PERIOD = 0.05
 

@@ -1,14 +1,16 @@
 """The planner around a policy that the test controls."""
 
 import threading
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from bags import START_S, traffic, write_bag
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from nav_msgs.msg import Path
 from ros_rig import Probe
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -18,11 +20,12 @@ from vilp_ros.data.convert import convert_bag
 from vilp_ros.data.observe import seconds
 from vilp_ros.data.robot_state import RobotState
 from vilp_ros.data.table import Source, load_table
-from vilp_ros.nodes import bundle, qos
-from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.images import to_array, to_message
-from vilp_ros.nodes.messages import pack_state, to_stamp
 from vilp_ros.nodes.planner import PlannerNode
+from vilp_ros.ros import bundle, qos
+from vilp_ros.ros.diagnostics import WARN
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.images import to_array, to_jpeg, to_message
+from vilp_ros.ros.messages import pack_state, to_stamp
 
 VIEWS = {"eye_in_hand": (96, 160), "agentview": (96, 160)}  # not in the contract's order
 SHAPE = (9, 1, 36)
@@ -31,6 +34,8 @@ SHAPE = (9, 1, 36)
 class FakePolicy:
     """Its plan tells what it was made from; `decode` waits until it is let go."""
 
+    plans_states = True
+
     def __init__(self):
         self.spec = SimpleNamespace(
             name="fake",
@@ -38,6 +43,7 @@ class FakePolicy:
             plan_shape=SHAPE,
             row_period_s=0.1,
             control_period_s=0.05,
+            unlike_above={"agentview": 20.0},
         )
         self.moves = 0.0
         self.calls = []
@@ -93,9 +99,13 @@ def probe(domain):
 class Feed:
     """Observations as the observation node publishes them."""
 
-    def __init__(self, probe, contract):
+    def __init__(self, probe, contract, jpeg=False):
         self._joints = contract.proprio.joint_names
-        self._views = probe.node.create_publisher(Image, "observation/views", qos.LATEST)
+        kind, topic = Image, "observation/views"
+        if jpeg:
+            kind, topic = CompressedImage, f"{topic}/compressed"
+        self._pack = to_jpeg if jpeg else partial(to_message, encoding="rgb8")
+        self._views = probe.node.create_publisher(kind, topic, qos.LATEST)
         self._state = probe.node.create_publisher(JointState, "observation/state", qos.LATEST)
         self.probe = probe
 
@@ -110,12 +120,12 @@ class Feed:
         state = state or RobotState(np.array([x, 0, 0.3, 1, 0, 0, 0]), 0.08, np.zeros(7))
         self._state.publish(pack_state(state, self._joints, stamp))
         pixels = np.repeat(np.uint8(grey), 96)[:, None, None] * np.ones((1, 160, 3), np.uint8)
-        self._views.publish(to_message(pixels, "rgb8", stamp))
+        self._views.publish(self._pack(pixels, stamp=stamp))
 
 
 @pytest.fixture
-def planner(policy, probe):
-    options = ["--ros-args", "-p", "autostart:=false"]
+def planner(policy, probe, request):
+    options = ["--ros-args", "-p", "autostart:=false", *getattr(request, "param", ())]
     node = PlannerNode(context=probe.context, cli_args=options)
     probe.add(node)
     yield node
@@ -130,14 +140,14 @@ def feed(planner, probe, policy, contract):
     planner.trigger_configure()
     planner.trigger_activate()
     policy.decoding.clear()
-    feed = Feed(probe, contract)
+    feed = Feed(probe, contract, planner._settings.jpeg)
     feed.wait_until_matched()
     return feed
 
 
 @pytest.fixture
 def plans(probe, planner, feed):
-    plans = probe.listen(Image, "planner/plan")
+    plans = probe.listen(Image, "planner/plan", profile=qos.NEWEST)
     probe.spin_until(planner._plan_topic.get_subscription_count, "the subscription to plans")
     return plans
 
@@ -164,6 +174,38 @@ def test_views_reach_the_policy_in_its_own_order(probe, feed, plans, policy, con
     np.testing.assert_array_equal(policy.calls[-1][0], [20, 10])
 
 
+@pytest.mark.parametrize("planner", [("-p", "jpeg:=true")], indirect=True)
+def test_views_may_come_as_jpeg(probe, planner, feed, plans, policy):
+    plan_for(probe, feed, plans, 100.0, grey=(10, 20))
+    np.testing.assert_allclose(policy.calls[-1][0], [20, 10], atol=0.5)
+    small = to_jpeg(np.zeros((96, 160, 3), np.uint8), to_stamp(101.0))
+
+    def refused():
+        feed.publish(101.0)
+        feed._views.publish(small)
+        return probe.says("planner", "observation/views is 96x160 rgb8")
+
+    probe.spin_until(refused, "the refusal of another size")
+
+
+def test_a_controller_on_a_host_whose_clock_is_behind(probe, feed, plans):
+    """It hears the planner 60 ms before it spoke, by a way of 10 ms."""
+    tell = probe.node.create_publisher(DiagnosticArray, "diagnostics", 10)
+    behind_s = 0.07
+
+    def tell_it():
+        now_s = probe.node.get_clock().now().nanoseconds * 1e-9
+        feed.publish(now_s)
+        late = KeyValue(key="peer_late_ms", value=f"{1e3 * (0.01 - behind_s)}")
+        message = DiagnosticArray(status=[DiagnosticStatus(name="controller", values=[late])])
+        message.header.stamp = to_stamp(now_s - behind_s)
+        tell.publish(message)
+
+    probe.node.create_timer(0.2, tell_it)
+    named = "ms ahead of that of the controller's host, give or take"
+    probe.spin_until(lambda: probe.says("planner", named), "the clocks to be named")
+
+
 def test_the_state_of_one_period_before_is_handed_over(probe, feed, plans, policy):
     plan_for(probe, feed, plans, 100.0, x=0.40)
     plan_for(probe, feed, plans, 100.05, x=0.42)
@@ -181,6 +223,7 @@ def test_the_change_that_is_trained_on_is_the_one_that_is_seen(
     """A bag with lost frames and a camera that is never on time: converted, and planned from."""
     lost, names = {5, 9, 10, 14, 15, 16}, {view.topic for view in contract.views.values()}
     late_us = np.random.default_rng(0).integers(0, 4000, 25)
+    late_us[-1] = 0  # after it no state is recorded
 
     def recorded():
         for name, body in traffic(contract, 24, commands=False):
@@ -354,6 +397,23 @@ def test_the_gap_tells_what_became_of_a_plan(probe, feed, plans, policy, planner
     policy.moves = 2.0
     found = gap_after(probe, feed, plans, planner, gaps, 200.0, grey=(30, 40))
     assert found["agentview.latent"] == pytest.approx(0.0, abs=0.01)
+
+
+def test_a_scene_unlike_the_training_data_is_told_after_some_looks(probe, feed, plans, planner):
+    """Decoded, the present is black in the wrist view, and so in the other."""
+    watch(probe, planner, JointState, "imagination_gap", planner._preview._gaps)
+    for k in range(9):
+        plan_for(probe, feed, plans, 100.0 + k / 8, grey=(30, 40))
+        remembered(probe, planner, 100.0 + k / 8)
+    planner._freshness.complaints = list  # that its stamps are old would be said first
+    report = planner._report()
+    assert report.level == WARN, report.message
+    assert "unlike the training data: agentview 1.5 times" in report.message
+    assert report.values["unlike.agentview"] == 1.5
+    probe.call(Trigger, "planner/new_episode")
+    plan_for(probe, feed, plans, 110.0, grey=(10, 40))
+    remembered(probe, planner, 110.0)
+    assert planner._report().message == "planning"
 
 
 def test_a_new_episode_is_not_held_against_plans_of_the_old(probe, feed, plans, planner):

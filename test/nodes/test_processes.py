@@ -11,7 +11,7 @@ from rcl_interfaces.srv import GetParameters
 from ros_rig import Probe
 
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes.supervisor import Supervisor
+from vilp_ros.ros.supervisor import Supervisor
 
 NOISE = ("Traceback", "terminate called", "Aborted", "Exception", "Error", "FATAL")
 NODES = ("sim", "observation", "planner", "controller")
@@ -46,7 +46,7 @@ def test_ctrl_c_ends_every_node_with_zero_and_in_silence(start, probe, impatient
     assert not [line for line in lines if any(word in line for word in NOISE)], lines
 
 
-@pytest.mark.parametrize("module", ["numpy", "rclpy", "sensor_msgs", "vilp_ros.nodes.process"])
+@pytest.mark.parametrize("module", ["numpy", "rclpy", "sensor_msgs", "vilp_ros.ros.process"])
 def test_ctrl_c_ends_a_node_that_is_still_imported(domain, module):
     code, said = interrupted(["-m", "vilp_ros.nodes", "observation"], module)
     assert code == 0
@@ -79,7 +79,7 @@ def test_ctrl_c_ends_nodes_that_are_still_loading(start, probe):
 def test_a_node_that_cannot_begin_says_why_and_ends_with_2(
     start, tmp_path, name, contract_edit, message
 ):
-    from vilp_ros.nodes.files import find_contract
+    from vilp_ros.ros.files import find_contract
 
     edited = tmp_path / "edited.yaml"
     edited.write_text(find_contract("sim_panda").read_text().replace(*contract_edit))
@@ -91,9 +91,9 @@ def test_a_node_that_cannot_begin_says_why_and_ends_with_2(
 
 
 def test_what_is_wrong_is_said_before_anything_starts(start, tmp_path):
-    from vilp_ros.nodes.files import find_contract
+    from vilp_ros.ros.files import find_contract
 
-    with pytest.raises(VilpError, match="task:=juggle: choose from lift, lift_wide, can, square"):
+    with pytest.raises(VilpError, match="task:=juggle: choose from can, hanoi, lift"):
         start("task:=juggle")
     edited = tmp_path / "edited.yaml"
     edited.write_text(
@@ -121,7 +121,7 @@ def test_torch_is_loaded_only_to_plan_and_ros_only_to_speak():
     """What a process needs decides how soon it starts and how much memory it holds."""
     code = """
 import sys
-import vilp_ros.nodes.graph, vilp_ros.nodes.supervisor
+import vilp_ros.ros.graph, vilp_ros.ros.supervisor
 assert "rclpy" not in sys.modules
 import vilp_ros.nodes.sim, vilp_ros.nodes.observation, vilp_ros.nodes.planner
 import vilp_ros.nodes.controller

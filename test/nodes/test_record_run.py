@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from bags import write_bag
+from bags import cut_off, write_bag
 
 from vilp_ros.data.bag import Bag, find_bags
 from vilp_ros.data.bag_reader import Choice
@@ -53,8 +53,7 @@ def test_what_was_cut_off_counts_as_no_demonstration(tmp_path):
         [("success", "3"), ("unlabelled", "4"), ("failure", "5"), ("unlabelled", "-1")]
     ):
         write_bag(tmp_path / f"episode_{number:04}", labels={"seed": seed}, outcome=outcome)
-    killed = write_bag(tmp_path / "episode_0004")
-    (killed / "metadata.yaml").unlink()
+    cut_off(write_bag(tmp_path / "episode_0004"))
     drop_unfinished(library)
     # A bag without a seed was recorded by a person, who may not have wanted to label it.
     assert [path.name[-1] for path in library.episodes] == ["0", "2", "3"]

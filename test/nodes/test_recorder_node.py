@@ -15,15 +15,16 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from vilp_ros.data.bag import JOURNAL, Bag, BagError
+from vilp_ros.data.bag import Bag, BagError
 from vilp_ros.data.bag_reader import BagReader
+from vilp_ros.data.bag_storage import JOURNAL
 from vilp_ros.data.observe import seconds
 from vilp_ros.data.repair import repair
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.graph import processes
-from vilp_ros.nodes.images import to_array
-from vilp_ros.nodes.messages import unpack_state
-from vilp_ros.nodes.supervisor import Supervisor
+from vilp_ros.ros import qos
+from vilp_ros.ros.graph import processes
+from vilp_ros.ros.images import to_array
+from vilp_ros.ros.messages import unpack_state
+from vilp_ros.ros.supervisor import Supervisor
 
 
 class Terminal:
@@ -99,7 +100,7 @@ def test_an_episode_from_start_to_bag(recorder, rig, tmp_path, contract, probe):
         assert bag.contract() == contract
         assert len(bag.labels["commit"]) >= 40
         assert bag.kinds["/ee_pose"] == "geometry_msgs/msg/PoseStamped"
-        offered = {c.topic: c.ext.offered_qos_profiles for c in bag._reader.connections}
+        offered = {c.topic: c.ext.offered_qos_profiles for r in bag._files for c in r.connections}
         assert offered["/agentview/image_raw"][0].reliability.name == "BEST_EFFORT"
         assert offered["/ee_pose"][0].reliability.name == "RELIABLE"
         report = json.loads(bag.labels["audit"])["channels"]

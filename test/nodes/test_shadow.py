@@ -14,8 +14,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from std_srvs.srv import Trigger
 
 from vilp_ros.cli.main import main
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.files import find_contract
+from vilp_ros.ros import qos
+from vilp_ros.ros.files import find_contract
 
 VILP = str(Path(sys.executable).with_name("vilp"))
 

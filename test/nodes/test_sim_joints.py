@@ -5,8 +5,8 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.files import find_contract
+from vilp_ros.ros import qos
+from vilp_ros.ros.files import find_contract
 
 
 def test_it_follows_joint_trajectories_and_refuses_unknown_joints(start, probe, tmp_path):

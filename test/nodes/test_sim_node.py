@@ -1,5 +1,7 @@
 """The simulated arm over its topics, in a namespace."""
 
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -13,9 +15,9 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_srvs.srv import Trigger
 
 from vilp_ros.data.observe import from_pose, seconds
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.images import to_array
-from vilp_ros.nodes.messages import to_pose
+from vilp_ros.ros import qos
+from vilp_ros.ros.images import to_array
+from vilp_ros.ros.messages import to_pose
 
 NAMESPACE = "left"
 
@@ -154,3 +156,18 @@ def test_the_same_seed_gives_the_same_scene(arm):
     a, b, c = first_picture(700_020), first_picture(700_021), first_picture(700_020)
     assert np.abs(a - c).mean() < 0.5
     assert np.abs(a - b).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("node", "says"),
+    [
+        ("sim", "ur5e_ros2_control has 6 joints; the simulated Panda has 7: sim:=false"),
+        ("franka_driver", "contract ur5e_ros2_control needs arm: fr3"),
+    ],
+)
+def test_an_arm_of_six_joints_is_no_panda(domain, node, says):
+    words = ["--ros-args", "-p", "contract:=ur5e_ros2_control"]
+    command = [sys.executable, "-m", f"vilp_ros.nodes.{node}", *words]
+    told = subprocess.run(command, capture_output=True, text=True)
+    assert told.returncode == 2
+    assert says in told.stderr

@@ -8,7 +8,7 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header
 
 from vilp_ros.data.observe import seconds
-from vilp_ros.nodes import qos
+from vilp_ros.ros import qos
 
 
 def test_every_node_takes_its_time_from_the_simulator(start, probe):

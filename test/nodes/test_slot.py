@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vilp_ros.nodes.slot import LatestSlot, Worker
+from vilp_ros.ros.slot import LatestSlot, Worker
 
 WAIT_S = 20.0
 

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes.graph import Process
-from vilp_ros.nodes.supervisor import SUPERVISOR, Supervisor
+from vilp_ros.ros.graph import Process
+from vilp_ros.ros.supervisor import SUPERVISOR, Supervisor
 
 WAIT_S = 60.0
 POLITE = """
@@ -110,7 +110,7 @@ def test_respawn_starts_it_again():
 
 def test_whoever_ignores_the_request_is_killed_and_the_exit_code_tells(monkeypatch):
     short = ((signal.SIGINT, 0.3), (signal.SIGTERM, 0.3), (signal.SIGKILL, WAIT_S))
-    monkeypatch.setattr("vilp_ros.nodes.supervisor._PATIENCE_S", short)
+    monkeypatch.setattr("vilp_ros.ros.supervisor._PATIENCE_S", short)
     lines, stop = Lines(), threading.Event()
     with Supervisor([process("deaf", STUBBORN)], write=lines) as supervisor:
         lines.wait_for("[deaf] ready")
@@ -133,7 +133,7 @@ def test_a_node_does_not_outlive_its_supervisor(tmp_path):
     marker = tmp_path / "ended"
     child = f"""
 import os, threading
-from vilp_ros.nodes import process
+from vilp_ros.ros import process
 print(os.getpid(), flush=True)
 while not process._orphaned():
     threading.Event().wait(0.01)
@@ -141,8 +141,8 @@ open({str(marker)!r}, "w").close()
 """
     parent = f"""
 import sys, threading
-from vilp_ros.nodes.graph import Process
-from vilp_ros.nodes.supervisor import Supervisor
+from vilp_ros.ros.graph import Process
+from vilp_ros.ros.supervisor import Supervisor
 command = (sys.executable, "-c", {child!r})
 with Supervisor([Process("child", command)], write=lambda l: print(l, end="", flush=True)) as s:
     s.wait(threading.Event())

@@ -1,6 +1,6 @@
 import numpy as np
 
-from vilp_ros.nodes.target import Target
+from vilp_ros.ros.target import Target
 
 HOME = np.array([0.4, 0, 0.3, 1, 0, 0, 0])
 AWAY = np.array([0.5, 0, 0.3, 1, 0, 0, 0])

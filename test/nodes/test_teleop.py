@@ -15,11 +15,11 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import qos, teleop_devices
-from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.graph import Process
-from vilp_ros.nodes.supervisor import Supervisor
-from vilp_ros.nodes.teleop_devices import Gamepad, Keyboard, SpaceMouse, open_device
+from vilp_ros.ros import qos, teleop_devices
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.graph import Process
+from vilp_ros.ros.supervisor import Supervisor
+from vilp_ros.ros.teleop_devices import Gamepad, Keyboard, SpaceMouse, open_device
 
 
 @pytest.fixture

@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
 from mock_arms import MockCrisp, MockTrajectoryController
+from robots import fr3_with_hand, home_pose
 from ros_rig import Probe
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
 from waves import WavePlanner, WavePolicy
 
 from vilp_ros.contract import Contract
-from vilp_ros.nodes import bundle, qos
+from vilp_ros.geometry import quat_angle
 from vilp_ros.nodes.controller import ControllerNode
-from vilp_ros.nodes.files import find_contract
+from vilp_ros.ros import bundle, qos
+from vilp_ros.ros.files import find_contract
 
 WAYS = {
     "ros2_control": ("fr3_ros2_control", {"gripper: franka_actions": "gripper: topic"}),
@@ -25,7 +28,11 @@ WAYS = {
             "pose_topic: target_pose": "pose_topic: commanded_pose",
         },
     ),
+    # control_msgs is not installed here: test_gripper_actions.py.
+    "ur5e": ("ur5e_ros2_control", {"gripper: gripper_action": "gripper: topic"}),
 }
+HANDS = {"crisp_robotiq": ("fr3_crisp_robotiq", {})}
+"""Arms as above, of which only the hand is another."""
 
 
 @pytest.fixture(params=sorted(WAYS))
@@ -35,7 +42,7 @@ def way(request):
 
 @pytest.fixture
 def contract_file(way, tmp_path):
-    name, edits = WAYS[way]
+    name, edits = (WAYS | HANDS)[way]
     text = find_contract(name).read_text()
     for old, new in edits.items():
         assert old in text
@@ -53,15 +60,15 @@ def probe(domain):
 
 
 @pytest.fixture
-def arm(way, probe):
-    if way == "ros2_control":
-        return MockTrajectoryController(probe.node)
-    return MockCrisp(probe.node, joints=way == "crisp_joint")
+def arm(contract_file, probe):
+    contract = Contract.load(contract_file)
+    whole = contract.action.transport == "joint_trajectory"
+    return (MockTrajectoryController if whole else MockCrisp)(probe.node, contract)
 
 
 @pytest.fixture
 def controller(probe, monkeypatch, contract_file):
-    monkeypatch.setattr(bundle, "load", lambda *_: WavePolicy())
+    monkeypatch.setattr(bundle, "load", lambda _, contract: WavePolicy(home_pose(contract)))
     words = ["--ros-args", "-p", f"contract:={contract_file}", "-p", "fade_in_s:=0.5"]
     node = ControllerNode(context=probe.context, cli_args=words)
     probe.add(node)
@@ -82,12 +89,19 @@ def planner(probe, arm, contract_file, controller):
     return planner
 
 
-def test_no_command_is_refused_and_the_arm_moves(planner, arm):
-    start = arm.pose.copy()
+@pytest.mark.parametrize("way", sorted(WAYS | HANDS), indirect=True)
+def test_no_command_is_refused_and_the_arm_moves(planner, arm, probe):
+    start, action = arm.pose.copy(), arm.contract.action
+    kind = Float64MultiArray if action.gripper == "float64_array" else JointState
+    told = probe.listen(kind, action.gripper_topic)
     planner.until(lambda: planner.time_s > 8, "eight seconds")
     assert arm.refused == []
     assert arm.taken > 40
     assert np.linalg.norm(arm.pose[:3] - start[:3]) > 0.05
+    number = (told[-1].data if kind is Float64MultiArray else told[-1].position)[0]
+    assert arm.contract.commanded_width.metres(number) == pytest.approx(0.04)
+    if kind is Float64MultiArray:  # crisp's adapters: 0 is closed, 1 open
+        assert number == pytest.approx(0.04 / arm.contract.limits.gripper_width[1])
 
 
 def test_plans_that_stop_bring_it_to_rest_and_it_goes_on(planner, arm, probe):
@@ -121,6 +135,7 @@ def test_a_plan_far_from_the_arm_is_refused_by_name(planner, arm, probe):
     assert arm.refused == []
 
 
+@pytest.mark.parametrize("way", sorted(WAYS.keys() - {"ur5e"}), indirect=True)
 def test_a_second_publisher_is_reported_and_an_exclusive_topic_left_to_it(planner, arm, probe):
     planner.until(lambda: arm.taken > 3, "commands")
     kinds = {"target_pose": PoseStamped, "target_joint": JointState}
@@ -140,7 +155,8 @@ def test_a_second_publisher_is_reported_and_an_exclusive_topic_left_to_it(planne
     planner.until(lambda: not probe.says("controller", "other publishers"), "the news")
     planner.until(lambda: arm.taken > taken, "commands again")
     if isinstance(arm, MockCrisp):
-        assert abs(arm.pose - there).max() < 5e-3
+        assert abs(arm.pose[:3] - there[:3]).max() < 0.02  # the policy has gone on by more
+        assert quat_angle(arm.pose[3:], there[3:]) < 0.01  # either sign of the quaternion
 
 
 def test_disabled_it_comes_to_rest(planner, arm, probe):
@@ -155,3 +171,17 @@ def test_disabled_it_comes_to_rest(planner, arm, probe):
     planner.until(lambda: probe.reports["controller"] is not report, "one more report")
     planner.until(lambda: arm.taken <= taken + 100, "silence")
     assert arm.refused == []
+
+
+@pytest.mark.parametrize("way", ["ros2_control", "crisp_joint"], indirect=True)
+def test_a_longer_tool_than_the_contract_says_moves_nothing(planner, arm, probe):
+    """The hand is where its pose says; the joints would put another tool there, 10 cm lower."""
+    start = arm.joints.copy()
+    arm.kinematics = fr3_with_hand(0.2034)
+    arm.pose = arm.kinematics.forward(arm.joints)
+    says = "is 100 mm and 0.0 degrees from where the joints put fr3_hand_tcp"
+    planner.until(lambda: probe.says("controller", says), says)
+    count = planner.time_s
+    planner.until(lambda: planner.time_s > count + 2, "two seconds")
+    assert probe.says("controller", says)
+    np.testing.assert_allclose(arm.joints, start, atol=0.02)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vilp_ros.nodes.graph import NODES
+from vilp_ros.ros.graph import NODES
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -26,7 +26,7 @@ ROSDEP = {
     "tensorboard": "python3-tensorboard-pip",
     "torch": "python3-pytorch-pip",
 }
-OPTIONAL = {"rerun", "rerun_cli"}  # of the extra `view`
+OPTIONAL = {"rerun", "rerun_cli", "pinocchio", "matplotlib", "ray"}  # of extras: view, urdf, ...
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,8 @@ def test_format_licence_and_build_type():
 
 def test_every_ros_package_is_an_exec_depend():
     used = {module for folder in ("vilp_ros", "launch") for module in imported(folder)}
-    optional = {"franka_msgs"}  # of franka_ros2, which is no dependency of a simulated arm
+    # Of franka_ros2 and ros2_control, which are no dependencies of a simulated arm.
+    optional = {"control_msgs", "franka_msgs"}
     assert {module for module in used if is_ros(module)} <= EXEC_DEPENDS | optional
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from vilp_ros.cli.main import VERBS
-from vilp_ros.nodes import parameters
-from vilp_ros.nodes.graph import ARGUMENTS, NODES
+from vilp_ros.ros import parameters
+from vilp_ros.ros.graph import ARGUMENTS, NODES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -22,8 +22,8 @@ def section(title: str) -> str:
 
 @pytest.mark.parametrize("node", [entry.name for entry in NODES])
 def test_topics_and_services_of_a_node(node):
-    files = {"planner": ("planner", "preview")}.get(node, (node,))
-    source = "".join((ROOT / "vilp_ros" / "nodes" / f"{name}.py").read_text() for name in files)
+    files = [f"nodes/{node}.py"] + (["ros/preview.py"] if node == "planner" else [])
+    source = "".join((ROOT / "vilp_ros" / name).read_text() for name in files)
     documented = re.findall(r"`(~/\w+)`", section(f"### {node}"))
     assert set(re.findall(r'"(~/\w+)"', source)) == set(documented)
 

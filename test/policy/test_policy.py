@@ -11,7 +11,7 @@ from vilp_ros.geometry import ee_proprio, quat_angle, rotvec_to_quat
 from vilp_ros.policy.actions import absolute_actions, relative_actions
 from vilp_ros.policy.bundle import load_policy, load_spec, save_untrained
 from vilp_ros.policy.config import PolicyConfig
-from vilp_ros.policy.diffusion import diffusion_loss, sample, schedule, share_noise
+from vilp_ros.policy.diffusion import Random, diffusion_loss, sample, schedule, share_noise
 from vilp_ros.policy.engines import compile_network
 from vilp_ros.policy.policy import Previous
 
@@ -88,7 +88,7 @@ def test_a_perfect_denoiser_has_no_loss_and_samples_the_truth(prediction):
         return (x - alpha.sqrt() * truth) / (1 - alpha).sqrt()
 
     batch = truth.repeat(64, 1)
-    loss = diffusion_loss(perfect, batch, truth, prediction, torch.Generator().manual_seed(0))
+    loss = diffusion_loss(perfect, batch, truth, prediction, Random(0, torch.device("cpu")))
     assert loss < 1e-6
     result = sample(perfect, torch.randn(4, 3), truth, 8, prediction)
     torch.testing.assert_close(result, truth.expand(4, 3), rtol=1e-3, atol=1e-3)
@@ -96,14 +96,13 @@ def test_a_perfect_denoiser_has_no_loss_and_samples_the_truth(prediction):
 
 @pytest.mark.parametrize("kind", ["transformer", "unet"])
 def test_planners_read_condition_time_and_all_future_states(kind):
-    from vilp_ros.policy.layout import layout_of
-    from vilp_ros.policy.networks import build_planner
+    from vilp_ros.policy.methods.ldp import LdpPolicy
 
     config = PolicyConfig()
     config.autoencoder.latent_dim = 4
     config.planner.kind, config.planner.width, config.planner.channels = kind, 32, [16, 16, 16]
-    layout = layout_of(config, {"a": (96, 160), "b": (96, 160)})
-    net = build_planner(config, layout)
+    views = {"a": (96, 160), "b": (96, 160)}
+    layout, net = LdpPolicy.layout(config, views), LdpPolicy.parts(config, views)["planner"]
     for parameter in net.parameters():  # zero-initialised layers would hide what they read
         torch.nn.init.normal_(parameter, std=0.2)
     torch.manual_seed(0)
@@ -186,6 +185,15 @@ def test_openvino_gives_what_torch_gives(method, tmp_path):
     np.testing.assert_allclose(actions_ov, actions, atol=2e-3)
     a, b = (load_policy(bundle, engine=e).decode(plan) for e in ("torch", "openvino"))
     assert np.abs(a.astype(int) - b.astype(int)).mean() < 2.0
+
+
+@pytest.mark.slow
+def test_a_compiled_network_computes_what_torch_does():
+    """On the CPU, where it is refused to users: what runs on CUDA, but for the device."""
+    net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.SiLU(), torch.nn.Linear(16, 4))
+    example, x = (torch.zeros(3, 8),), np.linspace(-1, 1, 24, dtype=np.float32).reshape(3, 8)
+    compiled, plain = (compile_network(net, example, e, "cpu", 1) for e in ("compile", "torch"))
+    np.testing.assert_allclose(compiled(x), plain(x), atol=1e-5)
 
 
 def test_an_engine_that_disagrees_with_torch_is_refused():

@@ -5,8 +5,7 @@ import torch
 
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.config import PolicyConfig
-from vilp_ros.policy.layout import layout_of
-from vilp_ros.policy.networks import build_parts
+from vilp_ros.policy.methods.vilp import VilpPolicy
 from vilp_ros.policy.spatial_autoencoder import SpatialVAE
 
 VIEWS = {"a": (32, 48), "b": (32, 48)}
@@ -33,8 +32,8 @@ def woken(net):
 @pytest.mark.parametrize("conditioning", ["tokens", "single", "concatenation", "both"])
 def test_each_view_is_drawn_from_all_views_proprio_time_and_noise(conditioning):
     policy = video_policy(conditioning)
-    layout = layout_of(policy, VIEWS)
-    planner = woken(build_parts(policy, layout)["planner"])
+    layout = VilpPolicy.layout(policy, VIEWS)
+    planner = woken(VilpPolicy.parts(policy, VIEWS)["planner"])
     state = torch.randn(1, layout.row_dim)
     noisy = torch.randn(1, 3, layout.forecast_dim)
     half = layout.latent_dim
@@ -59,8 +58,8 @@ def test_a_single_token_forgets_where_things_are_and_spatial_tokens_do_not():
     moved = {}
     for conditioning in ("tokens", "single"):
         policy = video_policy(conditioning)
-        layout = layout_of(policy, VIEWS)
-        planner = woken(build_parts(policy, layout)["planner"])
+        layout = VilpPolicy.layout(policy, VIEWS)
+        planner = woken(VilpPolicy.parts(policy, VIEWS)["planner"])
         block = planner.net.blocks[0]
         context = planner.net.context(
             planner.context(torch.randn(1, layout.row_dim)).view(1, planner.encoder.tokens, -1)
@@ -76,13 +75,13 @@ def test_a_single_token_forgets_where_things_are_and_spatial_tokens_do_not():
 def test_unknown_conditioning_and_vector_latents_are_refused():
     policy = video_policy("film")
     with pytest.raises(VilpError, match="'film'; available: tokens, single, concatenation, both"):
-        build_parts(policy, layout_of(policy, VIEWS))
+        VilpPolicy.parts(policy, VIEWS)
     policy = video_policy()
     policy.autoencoder.kind = "light"
     with pytest.raises(VilpError, match="'spatial' or 'vqgan'"):
-        build_parts(policy, layout_of(policy, VIEWS))
+        VilpPolicy.parts(policy, VIEWS)
     with pytest.raises(VilpError, match="latents of one shape"):
-        layout_of(video_policy(), {"a": (32, 48), "b": (64, 48)})
+        VilpPolicy.layout(video_policy(), {"a": (32, 48), "b": (64, 48)})
 
 
 def test_spatial_autoencoder_learns_pictures_and_keeps_places():

@@ -72,6 +72,31 @@ def test_action_free_episodes_have_no_actions(sim):
     assert episode.actions is None
 
 
+@pytest.mark.parametrize("task", ["lift_wide", "push_t"])
+def test_play_moves_what_may_move_and_has_no_outcome(sim, task):
+    env = sim(task)
+    may = env.spec.disturbance
+    episodes = [record(env, Job(seed, "play", "play", 0.25)) for seed in range(3)]
+    for episode in episodes:
+        episode.check("ee_pose")
+        assert episode.role == "play"
+        assert not episode.disturbed.any()
+        moved = np.ptp(episode.ee_pose[:, :3], axis=0) > 0.03
+        np.testing.assert_array_equal(moved, np.array(may.position) > 0)
+    widths = np.concatenate([episode.actions[:, 7] for episode in episodes])
+    assert (np.ptp(widths) > 0.07) == may.fingers
+    again = record(env, Job(0, "play", "play", 0.0))
+    np.testing.assert_array_equal(again.actions, episodes[0].actions)
+
+
+def test_play_is_kept_whatever_comes_and_once_a_pose(tmp_path):
+    report = collect("lift", tmp_path / "p.hdf5", 2, 300, role="play")
+    assert (report.recorded, report.discarded, report.disturbed) == (2, 0, 0)
+    file = EpisodeFile(tmp_path / "p.hdf5")
+    assert file.roles == ["play", "play"]
+    assert [e.seed for e in file] == [300, 301]
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

@@ -11,7 +11,8 @@ from vilp_ros.data.depth import grey_depth
 from vilp_ros.errors import VilpError
 from vilp_ros.share import share_dir
 from vilp_ros.sim.collect import collect
-from vilp_ros.sim.views import COLOUR, VIEWS
+from vilp_ros.sim.task import load_task
+from vilp_ros.sim.views import COLOUR, VIEWS, depth_ranges
 
 DEPTH = tuple(view for view in VIEWS if view not in COLOUR)
 
@@ -52,7 +53,7 @@ def test_the_picture_of_a_depth_view_is_what_the_border_makes_of_its_metres(sim)
     assert list(contract.views) == list(VIEWS)
     for view in DEPTH:
         range_m = contract.views[view].depth_range_m
-        assert range_m == VIEWS[view].depth_range_m
+        assert range_m == depth_ranges(load_task("lift"), DEPTH)[view]
         picture = seen.images[view]
         np.testing.assert_array_equal(picture, grey_depth(seen.depth_m[view], range_m))
         within = (picture > 0) & (picture < 255)

@@ -6,7 +6,7 @@ import pytest
 
 from vilp_ros.sim.block_expert import BlockExpert
 from vilp_ros.sim.env import SimError
-from vilp_ros.sim.experts import MODES, make_expert
+from vilp_ros.sim.experts import make_expert
 from vilp_ros.sim.motion import gripper_yaw, object_yaw, wrap
 from vilp_ros.sim.noise import NoiseBursts
 
@@ -33,7 +33,7 @@ def test_the_expert_does_its_task(sim, task, seed):
 def test_either_pair_of_faces_lifts_the_wide_block_and_their_mean_does_not(sim, seed):
     env = sim("lift_wide")
     yaws = {}
-    for mode in MODES["lift_wide"]:
+    for mode in env.spec.modes:
         done, seen = run(env, seed, mode)
         assert done, mode
         yaws[mode] = gripper_yaw(seen[-1].ee_pose[3:])

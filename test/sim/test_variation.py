@@ -12,6 +12,7 @@ from vilp_ros.sim.scene import VARIATIONS, Camera
 
 COLOURS, LIGHTS = ("green", "blue", "yellow"), ("dim", "bright", "other_side")
 CAMERAS = ("camera_+2cm", "camera_-2cm", "camera_+3deg", "camera_-3deg")
+SENSORS = ("jpeg_80",)
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +32,20 @@ def changed(seen, name, view):
 
 
 def test_the_groups_are_all_there_is():
-    assert set(VARIATIONS) == {"none", *COLOURS, *LIGHTS, *CAMERAS}
+    assert set(VARIATIONS) == {"none", *COLOURS, *LIGHTS, *CAMERAS, *SENSORS}
 
 
-@pytest.mark.parametrize("name", [*COLOURS, *LIGHTS, *CAMERAS])
+@pytest.mark.parametrize("name", [*COLOURS, *LIGHTS, *CAMERAS, *SENSORS])
 def test_arm_and_object_stand_where_they_stand_in_the_usual_scene(seen, name):
     np.testing.assert_array_equal(seen[name][1], seen["none"][1])
     np.testing.assert_array_equal(seen[name][0].ee_pose, seen["none"][0].ee_pose)
+
+
+def test_compression_changes_little_and_everywhere(seen):
+    for view in ("agentview", "eye_in_hand"):
+        image, usual = (seen[n][0].images[view].astype(int) for n in ("jpeg_80", "none"))
+        error = np.sqrt(((image - usual) ** 2).mean())
+        assert 0.5 < error < 5
 
 
 @pytest.mark.parametrize(("name", "channel"), [("green", 1), ("blue", 2)])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ros_rig import Probe
 
-from vilp_ros.nodes.graph import parse, processes
-from vilp_ros.nodes.supervisor import Supervisor
+from vilp_ros.ros.graph import parse, processes
+from vilp_ros.ros.supervisor import Supervisor
 
 
 @contextmanager

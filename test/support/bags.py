@@ -10,6 +10,7 @@ import numpy as np
 from vilp_ros.contract import Contract
 from vilp_ros.data.bag import typestore
 from vilp_ros.data.recording import Offer, Recording
+from vilp_ros.kinematics import kinematics_of
 from vilp_ros.share import share_dir
 
 START_S = 1_700_000_000.0
@@ -63,16 +64,17 @@ def joints(stamp_s: float, names, position):
     )
 
 
-def pose(stamp_s: float, xyz, frame_id: str = "panda_link0"):
+def pose(stamp_s: float, xyz, frame_id: str = "panda_link0", quat=(1.0, 0.0, 0.0, 0.0)):
     types = typestore().types
     x, y, z = (float(v) for v in xyz)
+    turn = dict(zip("xyzw", map(float, quat)))
     return message(
         "geometry_msgs/msg/PoseStamped",
         stamp_s,
         frame_id=frame_id,
         pose=types["geometry_msgs/msg/Pose"](
             position=types["geometry_msgs/msg/Point"](x=x, y=y, z=z),
-            orientation=types["geometry_msgs/msg/Quaternion"](x=1.0, y=0.0, z=0.0, w=0.0),
+            orientation=types["geometry_msgs/msg/Quaternion"](**turn),
         ),
     )
 
@@ -87,28 +89,47 @@ def header(stamp_s: float, frame_id: str):
 def traffic(robot: Contract, periods: int = 20, who: str = "expert", commands: bool = True):
     """(topic, message) of an arm that moves along x, period by period, pictures last.
 
-    Command k, with the stamp of frame k, aims 1 cm ahead of the hand.
+    Command k, with the stamp of frame k, aims 1 cm ahead of the hand; where joints tell its pose,
+    0.01 rad ahead of them.
     """
+    arm = None if robot.proprio.ee_pose_topic is not None else kinematics_of(robot)
     rng = np.random.default_rng(0)
     proprio = robot.proprio
     for k in range(periods + 1):
         stamp_s = START_S + k * robot.control_period_s
         xyz = np.array([0.4 + 0.005 * k, 0.1, 0.3])
-        yield proprio.ee_pose_topic, pose(stamp_s, xyz)
-        yield proprio.gripper_topic, joints(stamp_s, ["gripper_width"], [0.04 + 0.001 * k])
-        angles = 0.1 * np.arange(7) + 0.01 * k
+        if proprio.ee_pose_topic is not None:
+            yield proprio.ee_pose_topic, pose(stamp_s, xyz)
+        number = robot.measured_width.number(min(0.04 + 0.001 * k, 0.08))
+        fingers = [proprio.gripper_joint or "gripper_width"]
+        yield proprio.gripper_topic, joints(stamp_s, fingers, [number])
+        angles = 0.1 * np.arange(len(proprio.joint_names)) + 0.01 * k
         yield proprio.joint_state_topic, joints(stamp_s, proprio.joint_names, angles)
         for view in robot.views.values():
             pixels = rng.integers(0, 255, (view.height, view.width, 3), dtype=np.uint8)
             yield view.topic, image(stamp_s, pixels)
         if commands:
             yield "commander", header(stamp_s, who)
-            yield robot.action.gripper_topic, joints(stamp_s, ["gripper_width"], [0.05])
-            yield robot.action.pose_topic, pose(stamp_s, xyz + [0.01, 0, 0])
+            yield robot.action.width_topic, joints(stamp_s, ["gripper_width"], [0.05])
+            goal = [*xyz + [0.01, 0, 0], 1, 0, 0, 0] if arm is None else arm.forward(angles + 0.01)
+            target = pose(stamp_s, goal[:3], robot.base_frame, goal[3:])
+            yield robot.action.pose_topic, target
 
 
-def write_bag(path: Path, messages=None, labels=None, text: str = SMALL, outcome="success") -> Path:
-    """A bag of this traffic; its log times are the stamps plus a millisecond."""
+def write_bag(
+    path: Path,
+    messages=None,
+    labels=None,
+    text: str = SMALL,
+    outcome="success",
+    compress=False,
+    more=(),
+    ahead_s=None,
+) -> Path:
+    """A bag of this traffic; its log times are the stamps plus a millisecond.
+
+    Less `ahead_s` by topic where a clock is ahead.
+    """
     robot = contract(text)
     given = {
         "contract": text,
@@ -119,14 +140,26 @@ def write_bag(path: Path, messages=None, labels=None, text: str = SMALL, outcome
         "note": json.dumps({"mode": "nearest"}),
         "namespace": "",
     }
-    names = {f"/{name}": name for name, _ in traffic(robot, 1)}
-    recording = Recording(path, robot, {**given, **(labels or {})}, names)
+    proprio, action = robot.proprio, robot.action
+    topics = [proprio.ee_pose_topic, proprio.gripper_topic, proprio.joint_state_topic, "commander"]
+    topics += [action.pose_topic, action.width_topic, *(v.topic for v in robot.views.values())]
+    names = {f"/{name}": name for name in (*filter(None, topics), *more)}
+    recording = Recording(path, robot, {**given, **(labels or {})}, names, compress)
     received_ns = 0
     for name, body in messages if messages is not None else traffic(robot):
         topic = f"/{name}"
         recording.announce(topic, Offer(body.__msgtype__))
         stamp = getattr(body, "header", body).stamp
-        received_ns = max(received_ns + 1, stamp.sec * 10**9 + stamp.nanosec + 10**6)
+        late_ns = 10**6 - round(1e9 * (ahead_s or {}).get(name, 0.0))
+        received_ns = max(received_ns + 1, stamp.sec * 10**9 + stamp.nanosec + late_ns)
         recording.take(topic, received_ns, serialized(body))
     recording.stop(outcome)
+    return path
+
+
+def cut_off(path: Path) -> Path:
+    """Makes of a bag what a kill leaves of it."""
+    (path / "metadata.yaml").unlink()
+    file = path / f"{path.name}.mcap"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
     return path

@@ -6,29 +6,26 @@ from __future__ import annotations
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
-from robots import FR3, HOME_JOINTS
+from robots import home_joints
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from vilp_ros.control.kinematics import Kinematics
 from vilp_ros.control.trajectory import JointPath
 from vilp_ros.data.observe import from_pose, joints_by_name, seconds
 from vilp_ros.geometry import quat_angle
-from vilp_ros.nodes import qos
-
-FRANKA_VELOCITY = 2 * np.array(FR3.limits.joint_velocity)  # what Franka publishes
-FRANKA_ACCELERATION = np.full(7, 10.0)
-NAMES = FR3.proprio.joint_names
-ARM = Kinematics("fr3", FR3.limits.joint_position)
+from vilp_ros.kinematics import kinematics_of
+from vilp_ros.ros import qos
 
 
 class MockArm:
     """Common to both: where the arm is, and what was refused."""
 
-    def __init__(self, node: Node, kind, topic: str, profile) -> None:
-        self.node, self.topic = node, topic
-        self.joints = HOME_JOINTS.copy()
-        self.pose = ARM.forward(HOME_JOINTS)
+    def __init__(self, node: Node, contract, kind, topic: str, profile) -> None:
+        self.node, self.topic, self.contract = node, topic, contract
+        self.names = list(contract.proprio.joint_names)
+        self.joints = home_joints(contract).copy()
+        self.kinematics = kinematics_of(contract)
+        self.pose = self.kinematics.forward(self.joints)
         self.taken, self.refused = 0, []
         self.alone = (
             True  # ros2_control minds no second publisher, as long as one of them is silent
@@ -40,7 +37,7 @@ class MockArm:
 
     def _on_command(self, message) -> None:
         publishers = self.node.count_publishers(self.topic)
-        crowded = self.alone and publishers != 1
+        crowded = self.alone and publishers > 1  # 0: it left after its last word
         refusal = f"{publishers} publishers" if crowded else self.take(message)
         if refusal:
             self.refused.append(refusal)
@@ -49,16 +46,20 @@ class MockArm:
 
 
 class MockTrajectoryController(MockArm):
-    """fr3_arm_controller: joint_trajectory_controller with the checks that it makes, and Franka's
-    limits on what would be executed."""
+    """A joint_trajectory_controller, scaled or not, with the checks that it makes, and twice the
+    contract's limits, which are half of the maker's, on what would be executed."""
 
-    def __init__(self, node: Node) -> None:
-        self._path = JointPath(FRANKA_VELOCITY, 0.05)
+    def __init__(self, node: Node, contract) -> None:
+        limits = contract.limits
+        self._velocity = 2 * np.array(limits.joint_velocity)
+        self.acceleration = 2 * np.array(limits.joint_acceleration)
+        self._path = JointPath(self._velocity, 0.05)
         self.executed: list = []
-        super().__init__(node, JointTrajectory, "fr3_arm_controller/joint_trajectory", qos.COMMANDS)
+        topic = contract.action.joint_topic
+        super().__init__(node, contract, JointTrajectory, topic, qos.COMMANDS)
 
     def take(self, message: JointTrajectory) -> str:
-        if list(message.joint_names) != list(NAMES):
+        if list(message.joint_names) != self.names:
             return f"joints {list(message.joint_names)}"
         points = message.points
         times = np.array([p.time_from_start.sec + 1e-9 * p.time_from_start.nanosec for p in points])
@@ -66,22 +67,22 @@ class MockTrajectoryController(MockArm):
             return "times do not rise"
         if abs(np.array(points[-1].velocities)).max() > 1e-9:
             return "velocity at the end of the trajectory is not zero"
-        positions = np.array([joints_by_name(message, p.positions, NAMES) for p in points])
+        positions = np.array([joints_by_name(message, p.positions, self.names) for p in points])
         velocities = np.array([p.velocities for p in points])
         accelerations = np.array([p.accelerations for p in points])
-        low, high = np.array(FR3.limits.joint_position).T
+        low, high = np.array(self.contract.limits.joint_position).T
         if (positions < low).any() or (positions > high).any():
             return "position limits"
-        if (abs(velocities) > FRANKA_VELOCITY).any():
+        if (abs(velocities) > self._velocity).any():
             return "velocity limits"
-        if (abs(accelerations) > FRANKA_ACCELERATION).any():
+        if (abs(accelerations) > self.acceleration).any():
             return "acceleration limits"
         now_s, stamp_s = self.now_s(), seconds(message.header.stamp)
         if stamp_s + times[-1] < now_s:
             return "ended in the past"
         here = self._path.at(max(now_s, stamp_s + times[0]))
         if here is not None:
-            new = JointPath(FRANKA_VELOCITY, 0.05)
+            new = JointPath(self._velocity, 0.05)
             new.submit(stamp_s, times, positions, velocities, now_s)
             there = new.at(max(now_s, stamp_s + times[0]))
             if abs(there.position - here.position).max() > 0.01:
@@ -92,7 +93,7 @@ class MockTrajectoryController(MockArm):
         reference = self._path.at(self.now_s())
         if reference is not None:
             self.joints = reference.position
-            self.pose = ARM.forward(self.joints)
+            self.pose = self.kinematics.forward(self.joints)
             self.executed.append((self.now_s(), self.joints))
 
 
@@ -100,22 +101,23 @@ class MockCrisp(MockArm):
     """cartesian_controller with target_pose or target_joint; no target further from the one before
     than the limits allow in the time between them."""
 
-    def __init__(self, node: Node, joints: bool) -> None:
+    def __init__(self, node: Node, contract) -> None:
         self.executed: list = []
         self._stamp_s = 0.0
+        joints = contract.action.transport == "crisp_joint"
         self._take = self._joints if joints else self._pose
         kind, topic = (JointState, "target_joint") if joints else (PoseStamped, "target_pose")
-        super().__init__(node, kind, topic, qos.LATEST)
+        super().__init__(node, contract, kind, topic, qos.LATEST)
 
     def take(self, message) -> str:
         return self._take(message)
 
     def _pose(self, message: PoseStamped) -> str:
         pose = from_pose(message.pose)
-        if message.header.frame_id != FR3.base_frame:
+        if message.header.frame_id != "base":
             return f"frame {message.header.frame_id}"
         leap, turn = np.linalg.norm(pose[:3] - self.pose[:3]), quat_angle(pose[3:], self.pose[3:])
-        between_s, limits = self._between_s(message), FR3.limits
+        between_s, limits = self._between_s(message), self.contract.limits
         fast = leap > limits.ee_speed * between_s or turn > limits.ee_angular_speed * between_s
         if fast or not np.isfinite(pose).all():
             return f"leap of {leap:.3f} m, {turn:.3f} rad in {between_s:.3f} s"
@@ -124,14 +126,14 @@ class MockCrisp(MockArm):
         return ""
 
     def _joints(self, message: JointState) -> str:
-        if list(message.name) != list(NAMES):
+        if list(message.name) != self.names:
             return f"joints {list(message.name)}"
         joints = np.array(message.position)
         between_s = self._between_s(message)
         leap = abs(joints - self.joints)
-        if not (leap <= np.array(FR3.limits.joint_velocity) * between_s).all():
+        if not (leap <= np.array(self.contract.limits.joint_velocity) * between_s).all():
             return f"leap of {leap.max():.3f} rad in {between_s:.3f} s"
-        self.joints, self.pose = joints, ARM.forward(joints)
+        self.joints, self.pose = joints, self.kinematics.forward(joints)
         self.executed.append((self.now_s(), joints))
         return ""
 

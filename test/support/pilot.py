@@ -12,14 +12,14 @@ from collections.abc import Callable
 
 from ros_rig import WAIT_S
 
-from vilp_ros.nodes.teleop_devices import HELD_S
+from vilp_ros.ros.teleop_devices import HELD_S
 
 
 class Pilot:
     """Args: probe; contract, a file or a name; `work`, called while it waits."""
 
     def __init__(self, probe, contract, work: Callable[[], object] = lambda: None) -> None:
-        self._probe, self._work = probe, work
+        self._probe, self.work = probe, work
         self._master, slave = pty.openpty()
         words = ["--ros-args", "-r", "__node:=teleop", "-p", f"contract:={contract}"]
         command = [sys.executable, "-m", "vilp_ros.nodes.teleop", *words]
@@ -45,7 +45,7 @@ class Pilot:
 
         def step() -> object:
             nonlocal again_s
-            self._work()
+            self.work()
             if hold and time.monotonic() >= again_s:
                 again_s = time.monotonic() + HELD_S / 3
                 self.press(hold)

@@ -18,9 +18,9 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 
 from vilp_ros.contract import Contract
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.images import to_message
-from vilp_ros.nodes.messages import to_joint_state, to_pose, to_stamp
+from vilp_ros.ros import qos
+from vilp_ros.ros.images import to_message
+from vilp_ros.ros.messages import to_gripper, to_joint_state, to_pose, to_stamp
 
 WAIT_S = 90.0
 
@@ -58,7 +58,9 @@ class Probe:
         """Handle messages until the condition holds; what it returned."""
         deadline = time.monotonic() + timeout_s
         while not (value := condition()):
-            assert time.monotonic() < deadline, f"waited {timeout_s} s for: {what}"
+            if time.monotonic() >= deadline:
+                said = {name: report.message for name, report in self.reports.items()}
+                raise AssertionError(f"waited {timeout_s} s for: {what}; last said: {said}")
             self._executor.spin_once(timeout_sec=0.1)
         return value
 
@@ -77,8 +79,9 @@ class Probe:
         return report is not None and text in report.message
 
     def values(self, node: str) -> dict[str, str]:
-        """Figures of the node's last report."""
-        return {pair.key: pair.value for pair in self.reports[node].values}
+        """Figures of the node's last report; none before its first."""
+        report = self.reports.get(node)
+        return {pair.key: pair.value for pair in report.values} if report is not None else {}
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -102,7 +105,8 @@ class Rig:
         self._clock = self._node.create_publisher(Clock, "/clock", qos.SENSOR)
         create, proprio = self._node.create_publisher, contract.proprio
         self._images = {n: create(Image, v.topic, qos.SENSOR) for n, v in contract.views.items()}
-        self._pose = create(PoseStamped, proprio.ee_pose_topic, qos.STATE_OUT)
+        pose = proprio.ee_pose_topic
+        self._pose = pose and create(PoseStamped, pose, qos.STATE_OUT)
         self._gripper = create(JointState, proprio.gripper_topic, qos.STATE_OUT)
         self._joints = create(JointState, proprio.joint_state_topic, qos.STATE_OUT)
         self._noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
@@ -115,9 +119,9 @@ class Rig:
         self._thread.join()
 
     def state(self, phase: float) -> tuple[object, float, object]:
-        """Pose (7,), position of the gripper, joints (7,)."""
+        """Pose (7,), width of the gripper, m, joints (J,)."""
         pose = [0.45 + 0.05 * math.cos(phase), 0.05 * math.sin(phase), 0.3, 1, 0, 0, 0]
-        return pose, 0.04, np.zeros(7)
+        return pose, 0.04, np.zeros(len(self._contract.proprio.joint_names))
 
     def publish(self, phase: float) -> None:
         """One frame of each view that is not silent, and the state of the arm."""
@@ -127,10 +131,10 @@ class Rig:
         pose, width, joints = self.state(phase)
         message = PoseStamped(pose=to_pose(pose))
         message.header.stamp, message.header.frame_id = stamp, self._contract.base_frame
-        self._pose.publish(message)
-        self._gripper.publish(to_joint_state(["gripper_width"], np.array([width]), stamp))
-        names = self._contract.proprio.joint_names
-        self._joints.publish(to_joint_state(names, joints, stamp))
+        if self._pose:
+            self._pose.publish(message)
+        self.publish_hand(width, stamp)
+        self.publish_joints(joints, stamp)
         for name, publisher in self._images.items():
             if name not in self.silent:
                 height, width = self.size[name]
@@ -138,6 +142,15 @@ class Rig:
                 pixels = np.roll(self._noise, shift, axis=1)[:height, :width]
                 exposed = to_stamp(now_s - self.image_age_s)
                 publisher.publish(to_message(pixels, self.encoding[name], exposed))
+
+    def publish_hand(self, width: float, stamp) -> None:
+        """Of the gripper."""
+        self._gripper.publish(to_gripper(self._contract, width, stamp))
+
+    def publish_joints(self, joints, stamp) -> None:
+        """Of the arm."""
+        names = self._contract.proprio.joint_names
+        self._joints.publish(to_joint_state(names, joints, stamp))
 
     def _run(self) -> None:
         start, frame = time.monotonic(), 0

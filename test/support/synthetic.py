@@ -2,20 +2,24 @@
 
 import numpy as np
 
-from vilp_ros.data.episodes import Episode, EpisodeWriter
+from vilp_ros.data.episode import Episode
+from vilp_ros.data.episode_writer import EpisodeWriter
 
 SIZE = (32, 32)
+SIZES = {"agentview": SIZE, "eye_in_hand": SIZE}
 
 
-def make_episode(seed: int, role: str = "expert", length: int = 20, mode: str = "nearest"):
+def make_episode(
+    seed: int, role: str = "expert", length: int = 20, mode: str = "nearest", sizes=SIZES
+):
     """The arm wanders, and a bright square in the picture follows it."""
     rng = np.random.default_rng(seed)
     start = np.array([0.45, 0.0, 0.3])
     position = start + np.cumsum(rng.normal(0, 0.004, (length + 1, 3)), axis=0)
     pose = np.concatenate([position, np.tile([1.0, 0, 0, 0], (length + 1, 1))], axis=1)
     images = {}
-    for view in ("agentview", "eye_in_hand"):
-        frames = np.full((length + 1, *SIZE, 3), 90, np.uint8)
+    for view, size in sizes.items():
+        frames = np.full((length + 1, *size, 3), 90, np.uint8)
         for frame, (x, y, _) in zip(frames, position, strict=True):
             row, column = int(16 + 60 * y) % 26, int(16 + 60 * (x - 0.45)) % 26
             frame[row : row + 6, column : column + 6] = [220, 60, 30]

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.spec import load_spec
-from vilp_ros.training import checkpoint, run
+from vilp_ros.training import checkpoint, loop, run
 from vilp_ros.training.config import OptimConfig
 from vilp_ros.training.loop import Objective, fit, learning_rate
 
@@ -22,14 +23,14 @@ class Line(Objective):
         super().__init__()
         torch.manual_seed(0)
         self.net = torch.nn.Linear(3, 1)
-        self.truth = torch.tensor([[1.0, -2.0, 0.5]])
+        self.constant("truth", torch.tensor([[1.0, -2.0, 0.5]]))
 
     def batch(self, rng, size):
-        return {"x": torch.from_numpy(rng.normal(size=(size, 3)).astype(np.float32))}
+        return {"x": rng.normal(size=(size, 3)).astype(np.float32)}
 
-    def forward(self, batch, generator):
+    def forward(self, batch, random):
         x = batch["x"]
-        y = x @ self.truth.T.to(x.device) + 0.1 * torch.randn(len(x), 1, generator=generator)
+        y = x @ self.truth.T + 0.1 * random.normal(len(x), 1)
         return {"loss": (self.net(x).float() - y).square().mean()}
 
     def validate(self):
@@ -49,7 +50,7 @@ def test_fit_learns_and_keeps_the_averaged_weights(tmp_path):
     assert notes["last"]["score"] < 0.2  # it starts near 2
     saved = weights(tmp_path)
     torch.testing.assert_close(saved["net.weight"], objective.net.weight.detach())
-    assert not (tmp_path / "line.checkpoint.safetensors").exists()
+    assert not checkpoint.saved(tmp_path, "line")
 
 
 def test_interrupted_run_ends_in_the_same_bits(tmp_path):
@@ -69,10 +70,10 @@ def test_interrupted_run_ends_in_the_same_bits(tmp_path):
 
 def test_best_weights_are_kept_when_asked(tmp_path):
     class Spoiled(Line):
-        def forward(self, batch, generator):
+        def forward(self, batch, random):
             self.calls = getattr(self, "calls", 0) + 1
             sign = 1.0 if self.calls < 40 else -1.0  # unlearns at the end
-            return {"loss": sign * super().forward(batch, generator)["loss"]}
+            return {"loss": sign * super().forward(batch, random)["loss"]}
 
     for keep in (False, True):
         folder = tmp_path / str(keep)
@@ -82,6 +83,49 @@ def test_best_weights_are_kept_when_asked(tmp_path):
         notes = fit("line", objective, optim, folder, seed=0)
         final = float((objective.net.weight.detach() - objective.truth).abs().max())
         assert (final == pytest.approx(notes["best"]["score"], abs=1e-6)) == keep
+
+
+class Bursting(Line):
+    """Its loss, or only its gradient, is not finite from some step on."""
+
+    def __init__(self, step: int, loss: bool) -> None:
+        super().__init__()
+        self.step, self.loss = step, loss
+
+    def forward(self, batch, random):
+        found = super().forward(batch, random)
+        if self.training:
+            self.step -= 1
+        if self.training and self.step < 0:
+            weight = self.net.weight
+            edge = (weight - weight.detach()).abs().sum().sqrt()  # 0, of infinite slope
+            found["loss"] = found["loss"] + (torch.nan if self.loss else edge)
+        return found
+
+
+@pytest.mark.parametrize("loss", [True, False])
+def test_nan_stops_and_keeps_what_was_good(tmp_path, loss):
+    fit("line", Line(), OPTIM, tmp_path, seed=0, stop_after=30)
+    with pytest.raises(VilpError, match="loss or gradient is not finite at step 37") as stopped:
+        fit("line", Bursting(7, loss), OPTIM, tmp_path, seed=0)
+    last = tmp_path / "line.checkpoint.30.safetensors"
+    assert f"the last good checkpoint is {last}. Try a learning rate below 0.1" in str(
+        stopped.value
+    )
+    assert not (tmp_path / "line.safetensors").exists()
+    fit("line", Line(), OPTIM, tmp_path, seed=0)
+    assert all(x.isfinite().all() for x in weights(tmp_path).values())
+
+
+def test_the_last_three_checkpoints_are_kept_and_one_cut_off_is_passed(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY_S", 0.0)
+    fit("line", Line(), OPTIM, tmp_path, seed=0, stop_after=12)
+    kept = checkpoint.saved(tmp_path, "line")
+    assert [path.name.split(".")[2] for path in kept] == ["10", "11", "12"]
+    kept[-1].write_bytes(kept[-1].read_bytes()[:100])
+    assert checkpoint.newest(tmp_path, "line") == kept[-2]
+    notes = fit("line", Line(), OPTIM, tmp_path, seed=0)
+    assert notes["step"] == OPTIM.steps
 
 
 def test_learning_rate_warms_up_and_ends_at_zero():
@@ -146,13 +190,13 @@ def test_kill_9_loses_nothing_and_the_bundle_runs(tmp_path, monkeypatch):
     process = subprocess.Popen(
         [sys.executable, "-c", eager, *command(tmp_path, "cut", *steps)], env=environment
     )
-    mark = tmp_path / "work_cut/autoencoder.agentview.checkpoint.safetensors"
     deadline = time.monotonic() + 120
-    while not mark.exists():
+    while not checkpoint.saved(tmp_path / "work_cut", "autoencoder.agentview"):
         assert process.poll() is None, "training ended before its first checkpoint"
         assert time.monotonic() < deadline
     process.send_signal(signal.SIGKILL)
     process.wait()
+    mark = checkpoint.newest(tmp_path / "work_cut", "autoencoder.agentview")
     reached = checkpoint.read(mark)[1]["step"]
     assert 0 < reached < 60
 
@@ -173,31 +217,64 @@ def test_kill_9_loses_nothing_and_the_bundle_runs(tmp_path, monkeypatch):
     assert policy.spec.provenance["episodes"] == {"expert": 12, "suboptimal": 12}
 
 
-def test_two_processes_train_two_steps_together(tmp_path):
+def test_parts_end_with_a_training_that_is_killed():
+    """Or they would train on beside the one that goes on with it."""
+    code = "import signal; from vilp_ros.training.run import _parallel; "
+    code += "_parallel([(signal.pause, ())] * 2, 2)"
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while len(children.read_text().split()) < 3:  # with the tracker of multiprocessing
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.1)
+        process.kill()
+        process.stderr.read()  # ends when they are gone
+
+
+def test_two_processes_train_together_on_a_slow_disk(tmp_path):
+    """Each file is there, and empty, for half a second before it is whole."""
     steps = [
         f"{p}.optim.{k}" for p in ("autoencoder", "planner", "idm") for k in ("steps=2", "warmup=1")
     ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     launch = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-        "-m", "vilp_ros", *command(tmp_path, "pair", *steps),
+        str(Path(__file__).parents[1] / "support/slow_disk.py"),
     ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        launch, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
+
+    def pair(*overrides):
+        return subprocess.run(
+            [*launch, *command(tmp_path, "pair", *steps, *overrides)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    done = pair()
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("training pair on the CPU, 2 processes") == 1
+    assert done.stdout.count("bundle written to") == 1
     single = subprocess.run(
         [sys.executable, "-c", TRAIN, *command(tmp_path, "single", *steps)],
         env=environment,
         check=False,
     )
     assert single.returncode == 0
-    (pair, notes), (alone, _) = (
+    (pair_planner, notes), (alone, _) = (
         checkpoint.read(tmp_path / f"work_{out}/planner.safetensors") for out in ("pair", "single")
     )
     assert notes["processes"] == 2
-    key = "net.head.weight"
-    assert not torch.equal(pair["model"][key], alone["model"][key])  # its own batches count
+    for key, weights in alone["model"].items():  # the same rows, half in each
+        torch.testing.assert_close(pair_planner["model"][key], weights, rtol=0.01, atol=1e-3)
+    latents = [np.load(tmp_path / f"work_{o}/latents.agentview.npy") for o in ("pair", "single")]
+    assert latents[0].shape == latents[1].shape
+    assert not list((tmp_path / "work_pair").glob("latents.*.*.npy"))
+
+    again = pair("planner.optim.lr=0.1")  # refused by the first, and the others leave with it
+    assert again.returncode != 0
+    assert again.stderr.count("holds parts of another recipe") == 1
+    assert "vilp_ros/" not in again.stderr  # no traceback
 
 
 def test_control_learns_from_the_same_frozen_latents(tmp_path):

@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import save_file
 from synthetic import write_file
 
-from vilp_ros.data.table import Source, load_table
+from vilp_ros.data.table import Source, load_table, write_frames
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.vqgan import VQGAN
 from vilp_ros.training.config import OptimConfig, VqganTraining
@@ -17,24 +17,26 @@ VIEW = "agentview"
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory):
+def data(tmp_path_factory):
     path = write_file(tmp_path_factory.mktemp("data") / "expert.hdf5", length=6)
-    table = load_table([Source(str(path), "expert")], (VIEW,))
-    table.images[VIEW] = np.ascontiguousarray(table.images[VIEW][:, :24, :24])  # cheaper
-    return table
+    source = [Source(str(path), "expert")]
+    write_frames(source, VIEW, path.with_suffix(".npy"))
+    frames = np.load(path.with_suffix(".npy"))[:, :24, :24]  # cheaper
+    return load_table(source), np.ascontiguousarray(frames)
 
 
-def make(table, **config):
+def make(data, **config):
+    table, frames = data
     torch.manual_seed(0)
     vae = VQGAN((24, 24), codebook=64, channels=(32, 32, 32, 32))
-    return VqganObjective(vae, table, VIEW, *split(table, 0.1, 0), VqganTraining(**config))
+    return VqganObjective(vae, table, frames, *split(table, 0.1, 0), VqganTraining(**config))
 
 
 OPTIM = OptimConfig(steps=20, batch_size=4, lr=3e-3, warmup=2, validate_every=20, ema=0.9)
 
 
-def test_fit_rebuilds_held_out_frames(table, tmp_path):
-    objective = make(table, disc_start=None)
+def test_fit_rebuilds_held_out_frames(data, tmp_path):
+    objective = make(data, disc_start=None)
     with torch.inference_mode():
         before = objective.eval().validate()["psnr_db"]
     after = fit("vqgan", objective.train(), OPTIM, tmp_path, seed=0)["last"]
@@ -43,8 +45,8 @@ def test_fit_rebuilds_held_out_frames(table, tmp_path):
     assert objective.pictures()["truth above reconstruction"].shape[1] == 2 * 24
 
 
-def test_each_player_learns_from_its_own_loss_only(table):
-    objective = make(table, disc_start=0)
+def test_each_player_learns_from_its_own_loss_only(data):
+    objective = make(data, disc_start=0)
     frames = torch.rand(4, 3, 24, 24) * 2 - 1
 
     def gradients(adversarial):
@@ -65,8 +67,8 @@ def test_each_player_learns_from_its_own_loss_only(table):
     torch.testing.assert_close(unmoved, judge)
 
 
-def test_balance_makes_both_gradients_alike_at_the_last_layer(table):
-    objective = make(table, disc_start=0, adversarial=1.0)
+def test_balance_makes_both_gradients_alike_at_the_last_layer(data):
+    objective = make(data, disc_start=0, adversarial=1.0)
     frames = torch.rand(4, 3, 24, 24) * 2 - 1
     rebuilt = objective.vae.train_losses(frames)[0]
     likeness = (rebuilt - frames).abs().mean()
@@ -78,12 +80,12 @@ def test_balance_makes_both_gradients_alike_at_the_last_layer(table):
     torch.testing.assert_close(*size, rtol=0.02, atol=0)
 
 
-def test_discriminator_starts_when_told_also_after_a_resume(table, tmp_path):
+def test_discriminator_starts_when_told_also_after_a_resume(data, tmp_path):
     short = OptimConfig(**{**vars(OPTIM), "steps": 3, "batch_size": 2, "warmup": 0})
 
     def run(name, stop=None):
         (tmp_path / name).mkdir(exist_ok=True)
-        objective = make(table, disc_start=1)
+        objective = make(data, disc_start=1)
         before = objective.discriminator.net[0].weight.detach().clone()
         fit("vqgan", objective, short, tmp_path / name, seed=0, stop_after=stop)
         return objective, (objective.discriminator.net[0].weight.detach() - before).abs().max()
@@ -95,7 +97,7 @@ def test_discriminator_starts_when_told_also_after_a_resume(table, tmp_path):
     assert int(whole.steps) == 3
     for key, value in whole.state_dict().items():
         assert torch.equal(value, cut.state_dict()[key]), key
-    assert make(table, disc_start=None).discriminator is None
+    assert make(data, disc_start=None).discriminator is None
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +114,7 @@ def vgg(tmp_path_factory):
     return path
 
 
-def test_perceptual_distance_grows_with_damage_and_is_frozen(vgg, table):
+def test_perceptual_distance_grows_with_damage_and_is_frozen(vgg, data):
     distance = VggDistance(vgg)
     frames = torch.rand(2, 3, 32, 32) * 2 - 1
     damage = torch.randn(frames.shape)
@@ -121,13 +123,13 @@ def test_perceptual_distance_grows_with_damage_and_is_frozen(vgg, table):
     assert 0 < near < far
     guess = (frames + 0.1 * damage).requires_grad_()
     assert torch.autograd.grad(distance(guess, frames), guess)[0].abs().max() > 0
-    objective = make(table, perceptual=str(vgg))
+    objective = make(data, perceptual=str(vgg))
     assert not [k for k, _ in objective.named_parameters() if "vgg" in k]
     assert not [k for k in objective.state_dict() if "vgg" in k]
 
 
-def test_perceptual_term_counts_in_the_score(vgg, table):
-    plain, judged = (make(table, perceptual=p).eval() for p in (None, str(vgg)))
+def test_perceptual_term_counts_in_the_score(vgg, data):
+    plain, judged = (make(data, perceptual=p).eval() for p in (None, str(vgg)))
     with torch.inference_mode():
         assert judged.validate()["score"] > plain.validate()["score"] + 1e-3
 

@@ -5,7 +5,8 @@
 #   tools/franka_sim/serve.sh 127.0.0.2       another loopback address: libfranka has one fixed port
 #   tools/franka_sim/serve.sh setup           only build .venv-franka-sim
 #   FRANKA_SIM_OBJECT=0.04                    an object this wide, metres, between the fingers
-#   FRANKA_SIM_PATIENT=1                      commands that come late do not trip it: for a busy machine
+#   FRANKA_SIM_TOOL=0.1034                    a tool is set in Desk, this long, metres, and turned like a Franka Hand
+#   FRANKA_SIM_PATIENT=1                      its time waits for commands that come late: for a busy machine
 #   kill -USR1 PID                            the fingers jam where they are; once more: they are free
 set -euo pipefail
 cd "$(dirname "$0")/../.."

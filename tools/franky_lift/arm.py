@@ -21,17 +21,17 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from tools.franky_lift.world import READY, World, place
 from vilp_ros.contract import Contract
-from vilp_ros.control.kinematics import Kinematics
 from vilp_ros.control.resampler import Motion, Resampler
 from vilp_ros.data.observe import joints_by_name
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.domain import keep_apart
-from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.graph import parse, processes
-from vilp_ros.nodes.messages import to_joint_state, to_stamp
+from vilp_ros.kinematics import kinematics_of
 from vilp_ros.nodes.record.remote import Remote
-from vilp_ros.nodes.supervisor import Supervisor
+from vilp_ros.ros import qos
+from vilp_ros.ros.domain import keep_apart
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.graph import parse, processes
+from vilp_ros.ros.messages import to_joint_state, to_stamp
+from vilp_ros.ros.supervisor import Supervisor
 
 OPEN_M = 0.08
 NEAR_RAD, NEAR_M = 0.01, 0.003
@@ -56,9 +56,8 @@ class Arm(Remote):
     ) -> None:
         super().__init__(stop, dead)
         self.set_parameters([Parameter("use_sim_time", value=True)])
-        assert contract.arm is not None, "the contract names an arm"
         self.contract, self.world = contract, world
-        self.kinematics = Kinematics(contract.arm, contract.limits.joint_position)
+        self.kinematics = kinematics_of(contract)
         self._resampler = Resampler(contract.limits, "joint_position")
         self.joints, self.width = np.full(7, np.nan), np.nan
         self.values: dict[str, dict[str, str]] = {}

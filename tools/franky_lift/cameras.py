@@ -20,10 +20,10 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
 from vilp_ros.contract import Contract
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.images import to_message
-from vilp_ros.nodes.messages import to_camera_info, to_stamp
+from vilp_ros.ros import qos
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.images import to_message
+from vilp_ros.ros.messages import to_camera_info, to_stamp
 from vilp_ros.sim.renderer import ViewRenderer
 
 

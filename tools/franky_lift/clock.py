@@ -16,8 +16,8 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.messages import to_stamp
+from vilp_ros.ros import qos
+from vilp_ros.ros.messages import to_stamp
 
 LOOK_S = 0.003
 

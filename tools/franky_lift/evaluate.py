@@ -27,9 +27,9 @@ from vilp_ros.data.recording import bundle_hash
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.statistics import proportion, wilson
 from vilp_ros.figures import add_json, write_figures
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.files import find_model
 from vilp_ros.nodes.record.expert import EVALUATION_SEEDS
+from vilp_ros.ros import qos
+from vilp_ros.ros.files import find_model
 
 NODES = ("franka_driver", "observation", "planner", "controller")
 HELD_S = 2.0
@@ -126,7 +126,7 @@ def main() -> None:
         try:
             with session(Path(folder), words, NODES) as arm:
                 plans: list[Image] = []
-                arm.create_subscription(Image, "planner/plan", plans.append, qos.LATEST)
+                arm.create_subscription(Image, "planner/plan", plans.append, qos.NEWEST)
                 arm.wait(lambda: plans, "the first plan", PATIENCE_S)
                 for seed in range(args.seed_start, args.seed_start + args.episodes):
                     runs.append(run_episode(arm, seed, args.limit))

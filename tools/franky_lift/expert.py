@@ -8,10 +8,10 @@ import numpy as np
 
 from tools.franky_lift.world import CUBE_M, TASK, lifted
 from vilp_ros.contract import Contract
-from vilp_ros.control.kinematics import Kinematics
 from vilp_ros.control.limits import SafetyLimits
 from vilp_ros.control.resampler import Motion, Resampler
 from vilp_ros.geometry import quat_multiply, yaw_quat
+from vilp_ros.kinematics import KinematicsError, kinematics_of
 from vilp_ros.sim.env import Observation
 from vilp_ros.sim.motion import object_yaw, towards, wrap
 from vilp_ros.sim.noise import NoiseBursts
@@ -73,9 +73,8 @@ class Demonstration:
     """
 
     def __init__(self, contract: Contract, joints: np.ndarray, seed: int, noise: float) -> None:
-        assert contract.arm is not None, "the contract names an arm"
         self._contract = contract
-        self._arm = Kinematics(contract.arm, contract.limits.joint_position)
+        self._arm = kinematics_of(contract)
         self._limits = SafetyLimits(contract.limits, "ee_pose")
         self._resampler = Resampler(contract.limits, "joint_position")
         self._motion = self._resampler.rest(np.append(joints, 0.0))
@@ -105,7 +104,12 @@ class Demonstration:
         action[3:7] = quat_multiply(action[3:7], FROM_EXPERT)
         start, period_s = np.append(led, width), self._contract.control_period_s
         action, _ = self._limits.clamp(action, start, start, period_s)
-        goal = self._arm.inverse(action[:7], self._motion.action[:7])
+        try:
+            goal = self._arm.inverse(action[:7], self._motion.action[:7])
+        except KinematicsError:
+            if not pushed:
+                raise
+            goal = self._motion.action[:7]  # noise may point where a joint would have to jump
         # At rest in each target: that far ahead, it is a speed.
         motion = self._resampler.follow(
             self._motion, np.append(goal, action[7]), np.zeros(7), period_s, period_s

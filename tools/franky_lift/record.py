@@ -29,11 +29,11 @@ from vilp_ros.data.commands import NOISE
 from vilp_ros.data.observe import seconds
 from vilp_ros.data.recording import Library
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.expert import EXPERT
-from vilp_ros.nodes.messages import to_pose, to_stamp
 from vilp_ros.nodes.record.expert import EVALUATION_SEEDS, drop_unfinished
 from vilp_ros.nodes.record.remote import live, say
+from vilp_ros.ros import qos
+from vilp_ros.ros.expert import EXPERT
+from vilp_ros.ros.messages import to_pose, to_stamp
 
 # Control periods from a frame to where it leads: the driver looks 0.1 s ahead. The fingers, which
 # nothing looks ahead for, are told when the hand is about to be there.

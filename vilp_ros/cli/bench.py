@@ -6,7 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from vilp_ros.errors import VilpError
 from vilp_ros.figures import add_json, write_figures
+
+FEW = 3
+"""Plans and steps of each recipe of `vilp bench methods`: of some, one takes minutes."""
 
 HELP = "time a bundle: engine x threads x denoising steps"
 DESCRIPTION = """\
@@ -21,6 +25,17 @@ JSON file). The table says how loaded the machine was: figures of a busy machine
   vilp bench --bundle models/ldp_lift
   vilp bench --bundle models/ldp_lift --engines openvino --threads 1 --steps 4 --json bench.json
   vilp bench --bundle models/vilp_lift_wide --against config/training/vilp_paper.yaml
+  vilp bench --bundle models/vilp_lift_wide --device cuda --engines torch,compile
+
+On CUDA `compile` is torch.compile, held against torch as OpenVINO is. Unmeasured: no CUDA machine
+has run the last line yet, and no figure of the README is of one.
+
+`vilp bench methods` times untrained networks of recipes beside each other, each in a process of
+its own, on one thread: a whole plan at the recipe's denoising steps, and a training step of the
+part that imagines or acts, with the most memory that either took. Beside the clock stand the
+processor's seconds.
+
+  vilp bench methods --recipes config/training/ldp_lift_wide.yaml config/training/dp_paper.yaml
 
 `vilp bench delay` runs episodes in which plans come late, in virtual time: success, and the jerk of
 what the controller sends where plans switch and where they do not.
@@ -30,8 +45,13 @@ what the controller sends where plans switch and where they do not.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of the verb."""
-    parser.add_argument("what", nargs="?", choices=("delay",), help="late plans, instead of times")
-    parser.add_argument("--bundle", required=True, help="folder of the policy bundle")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("delay", "methods"),
+        help="late plans, or recipes beside each other, instead of one bundle's times",
+    )
+    parser.add_argument("--bundle", help="folder of the policy bundle")
     parser.add_argument(
         "--engines", type=_names, metavar="NAMES", default="torch,openvino", help="engines"
     )
@@ -56,11 +76,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=10.0,
         help="end a row after so long, with and without decoding, from three replans on",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (torch only)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (torch, compile)")
     add_json(parser, "write the table to this file")
+    beside = parser.add_argument_group("methods")
+    beside.add_argument(
+        "--recipes", nargs="+", type=Path, metavar="RECIPE", default=[], help="what is timed"
+    )
+    beside.add_argument("--batch", type=int, metavar="N", default=1, help="of a training step")
+    beside.add_argument("--markdown", type=Path, metavar="PATH", help="write the table here too")
     late = parser.add_argument_group("delay")
     late.add_argument(
         "--delays", type=_numbers, metavar="LIST", default="0,50,100,200", help="ms a plan is late"
+    )
+    late.add_argument(
+        "--jitter", type=float, metavar="MS", default=0.0, help="standard deviation of stamps, ms"
     )
     late.add_argument("--episodes", type=int, metavar="N", default=20, help="a delay")
     late.add_argument("--seed-start", type=int, metavar="SEED", default=700_000, help="first seed")
@@ -71,6 +100,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measures, prints the table, writes the JSON file."""
+    if args.what == "methods":
+        return _methods(args)
+    if args.bundle is None:
+        raise VilpError("--bundle is missing: the folder of the bundle to time")
     if args.what == "delay":
         from vilp_ros.cli.bench_delay import run_delay
 
@@ -102,14 +135,41 @@ def run(args: argparse.Namespace) -> int:
     facts = report["machine"]
     load = facts["load_average"][0]
     console.print(f"{facts['cpu']}, {facts['cores']} cores, load average {load:.2f} at the start")
+    if facts["gpu"]:
+        console.print(facts["gpu"])
+    return 0
+
+
+def _methods(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from vilp_ros.evaluation.bench_methods import compare, markdown
+
+    if not args.recipes:
+        raise VilpError("--recipes is missing: files as in config/training")
+    aside = Console(stderr=True, highlight=False)
+    device = "cpu" if args.device == "auto" else args.device
+    repeats = min(args.repeats, FEW)
+    report = compare(
+        args.recipes, args.batch, repeats, device, lambda row: aside.print(f"{row['of']} done")
+    )
+    write_figures(args.json, report)
+    table = markdown(report)
+    if args.markdown is not None:
+        args.markdown.write_text(table)
+    print(table, end="")
     return 0
 
 
 def _line(row: dict[str, Any]) -> str:
     """What is said of a row as soon as it is measured."""
-    which = f"{row['of']} {row['engine']} {row['threads']} thread(s) {row['steps']} step(s)"
+    which = f"{row['of']} {_engine(row)} {row['threads']} thread(s) {row['steps']} step(s)"
     figures = f"{row['total_ms']['p50']:.1f} ms, decoded {row['total_decoded_ms']['p50']:.1f} ms"
     return f"{which}: {figures}, n {row['n']}; loaded in {row['load_s']:.0f} s"
+
+
+def _engine(row: dict[str, Any]) -> str:
+    return row["engine"] if row["device"] == "cpu" else f"{row['engine']} {row['device']}"
 
 
 def _ms(value: float) -> str:
@@ -137,7 +197,7 @@ def _table(name: str, rows: list[dict[str, Any]], decoded: bool) -> Any:
         table.add_column(column, justify=justify, no_wrap=True)
     for row in rows:
         apart = row.get("against_torch")
-        cells = [row["engine"], str(row["threads"]), str(row["steps"])]
+        cells = [_engine(row), str(row["threads"]), str(row["steps"])]
         cells += [str(row["n_decoded" if decoded else "n"])]
         p50s = [row[f"{part}_ms"]["p50"] for part in parts]
         cells += ["in idm" if p50 is None else _ms(p50) for p50 in p50s]

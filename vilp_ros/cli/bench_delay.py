@@ -30,6 +30,7 @@ def run_delay(args: argparse.Namespace) -> int:
             limits,
             [delay / 1e3 for delay in args.delays],
             range(args.seed_start, args.seed_start + args.episodes),
+            args.jitter / 1e3,
         )
     report["bundle"], report["limits"] = args.bundle, args.limits
     write_figures(args.json, report)
@@ -44,8 +45,10 @@ def _table(report: dict[str, Any]) -> Any:
     from vilp_ros.evaluation.statistics import proportion
 
     title = f"{report['bundle']} when plans come late; limits of {report['limits']}"
+    if jitter_ms := report["rows"][0]["jitter_ms"]:
+        title += f"; stamps jitter by {jitter_ms:g} ms"
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("delay, ms", "success", "jerk at switches", "within, m/s^3", "ratio"):
+    for column in ("delay, ms", "success", "jerk at switches", "within, m/s^3", "ratio", "age, ms"):
         table.add_column(column, justify="right")
     for row in report["rows"]:
         table.add_row(
@@ -54,5 +57,6 @@ def _table(report: dict[str, Any]) -> Any:
             f"{row['jerk_switch']:.1f}",
             f"{row['jerk_within']:.1f}",
             f"{row['ratio']:.2f}",
+            f"{row['age_ms_p50']:.0f}",
         )
     return table

@@ -18,6 +18,7 @@ picture), episode_*.npz (what was seen on the topics, for `vilp view`) and the l
   vilp demo
   vilp demo --episodes 10 --model ldp_lift_wide
   vilp demo --model models/mine --task can engine:=torch
+  vilp demo --model ldp_lift_wide --vary 1
 
 An episode is over at success, or after as many control periods as the task allows in `vilp eval`,
 counted from the first command. Ages are now minus the stamp of the camera image: plan age when the
@@ -36,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed-start", type=int, metavar="SEED", default=700_000, help="seed of the first episode"
     )
     parser.add_argument(
+        "--vary",
+        metavar="STRENGTH",
+        help="other colours, light and cameras in every episode, drawn as training draws them (1)",
+    )
+    parser.add_argument(
         "--timeout", type=float, metavar="S", help="seconds, instead of what the task allows"
     )
     parser.add_argument(
@@ -51,10 +57,14 @@ def run(args: argparse.Namespace) -> int:
     """Starts the nodes, runs the episodes, writes the report."""
     from vilp_ros.errors import VilpError
     from vilp_ros.nodes.demo.run import Settings, run_demo
+    from vilp_ros.sim.look import LookRule
 
     if args.episodes < 1:
         raise VilpError("--episodes is at least 1")
     words = tuple(args.words)
+    if args.vary is not None:
+        words += (f"variation:=train@{args.vary}",)
+        LookRule.parse(f"train@{args.vary}")
     return run_demo(
         Settings(
             args.episodes,

@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from vilp_ros.nodes.checkup import RED, examine
+    from vilp_ros.nodes.checkup.examine import examine
+    from vilp_ros.nodes.checkup.finding import RED
 
     findings = examine(
         args.contract,

@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vilp_ros.cli.on_cluster import add_cluster, on_cluster
 from vilp_ros.figures import add_json, write_figures
 
 if TYPE_CHECKING:
+    from vilp_ros.data.episode import Episode
     from vilp_ros.evaluation.closed_loop.agents import PolicyRecipe
     from vilp_ros.policy.spec import BundleSpec
 
@@ -25,16 +27,18 @@ is done at any step. The same bundle and seed give the same episode.
   vilp eval --bundle models/ldp_lift --controls none --workers 2
   vilp eval --bundle models/ldp_lift --controls blind,bc --control-bundles runs/lift_bc
   vilp eval transfer --bundle models/ldp_lift           success under other colours, light, camera
+  vilp eval --bundle models/ldp_lift --cluster auto     the same episodes, on all nodes of a cluster
 
 Controls: `expert` (script told where the object is), `blind` (the same script, told the mean pose),
 `ddim1` (one denoising step), `oracle` (inverse dynamics on recorded futures); trained bundles given
 with --control-bundles are named `bc`, `proprio` (no views) or by their own name.
 
-With a probe: where a policy loses. The first four read held-out episodes.
+With a probe: where a policy loses. The first five read held-out episodes.
 
   vilp eval reconstruction --bundle models/ldp_lift     PSNR and SSIM of the autoencoder
   vilp eval video --bundle models/ldp_lift              imagined frames beside recorded ones
   vilp eval idm --bundle models/ldp_lift                action errors between recorded states
+  vilp eval actions --bundle models/ldp_cr5 --data X    planned actions beside recorded ones
   vilp eval oracle --bundle models/ldp_lift             success with recorded futures for plans
   vilp eval gap --bundle models/ldp_lift                does the imagination gap foretell failure?
 
@@ -46,13 +50,23 @@ are, beside views taken from different imaginations. No FVD: its feature network
 cannot be had without a download. `gap` needs failures: --variation makes some.
 
 Probes and oracle read the episodes of --data, or record some with the scripted expert on seeds
-from 600000 on. JSON keys: `episodes successes wilson_95 mean_steps` (of successes) `seeds
-failed_seeds controls`; a control, and a variation, has the same keys as the bundle. The training
+from 600000 on.
+
+`transfer` runs ten named scenes, and families whose looks are drawn anew for every episode: object,
+table (with the floor), light, camera, distractors, sensor, and all at once, from colours, textures,
+angles and shapes that training leaves out. --strengths 0.5,1,2 says how far; 1 is where training
+ends. --plot draws success against strength.
+
+JSON keys: `episodes successes wilson_95 mean_steps` (of successes) `seeds
+failed_seeds controls`, and `measured mean_measured` of tasks that measure how far they are done
+(`push_t`: the largest coverage of each episode); a control, and a variation, has the same keys as
+the bundle. The training
 set holds no seed from 600000 on."""
 
-HELD_OUT = ("reconstruction", "video", "idm")  # and the oracle, which runs on them
+
+HELD_OUT = ("reconstruction", "video", "idm", "actions")  # and the oracle, which runs on them
 PROBES = (*HELD_OUT, "oracle", "gap", "transfer")
-RECORDING_NOISE = {"reconstruction": 0.25, "video": 0.0, "idm": 0.25, "oracle": 0.0}
+RECORDING_NOISE = {"reconstruction": 0.25, "video": 0, "idm": 0.25, "actions": 0, "oracle": 0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed-start", type=int, metavar="SEED", default=700_000, help="first seed of rollouts"
     )
     parser.add_argument("--workers", type=int, metavar="N", default=1, help="simulating processes")
+    add_cluster(parser, "an episode")
     parser.add_argument(
         "--controls", metavar="NAMES", default="all", help="all, none, or names with commas"
     )
@@ -83,9 +98,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--variation",
         metavar="NAME",
         default="none",
-        help="of the scene: another colour, light or camera; `transfer` runs all and names them",
+        help="of the scene: a named one, or FAMILY@STRENGTH; `transfer` runs all and names them",
     )
-    parser.add_argument("--engine", choices=("torch", "openvino"), help="instead of the bundle's")
+    parser.add_argument(
+        "--alarm",
+        action="store_true",
+        help="of gap: run as many usual episodes, and say whether --variation is told from them",
+    )
+    parser.add_argument(
+        "--scenes", metavar="NAMES", default="all", help="of transfer: all, none, or names"
+    )
+    parser.add_argument(
+        "--families",
+        metavar="NAMES",
+        default="all",
+        help="of transfer: all, none, or any of object, table, light, camera, distractors, sensor",
+    )
+    parser.add_argument(
+        "--strengths",
+        type=_numbers,
+        metavar="S,...",
+        default=[1.0],
+        help="of transfer's families; 1 is as far as training goes (1)",
+    )
+    parser.add_argument(
+        "--plot", type=Path, metavar="PATH", help="transfer's curve, or video's strip, as a picture"
+    )
+    parser.add_argument(
+        "--engine", choices=("torch", "openvino", "compile"), help="instead of the bundle's"
+    )
     parser.add_argument(
         "--steps", type=int, metavar="N", help="denoising steps, instead of the bundle's"
     )
@@ -100,6 +141,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
+
+
 def run(args: argparse.Namespace) -> int:
     """Measures what was asked for, prints a table, writes the JSON file."""
     from vilp_ros.errors import VilpError
@@ -110,6 +155,8 @@ def run(args: argparse.Namespace) -> int:
         args.episodes = 20 if args.probe in HELD_OUT else 100
     if args.episodes < 1 or args.workers < 1:
         raise VilpError("--episodes and --workers are at least 1")
+    if args.seed_start < 0 or args.noise_seed < 0:
+        raise VilpError("--seed-start and --noise-seed are at least 0")
     spec = load_spec(args.bundle)
     args.task = args.task or spec.task
     policy = PolicyRecipe(args.bundle, args.device, args.engine, args.steps, args.noise_seed)
@@ -121,7 +168,11 @@ def run(args: argparse.Namespace) -> int:
         "steps": args.steps or spec.policy.sampler.planner_steps,
         "variation": args.variation,
     }
-    with tempfile.TemporaryDirectory() as folder:
+    shared = Path.cwd() if args.cluster else None  # other nodes do not see /tmp
+    with (
+        tempfile.TemporaryDirectory(dir=shared) as folder,
+        on_cluster(args, "episodes") as args.on,
+    ):
         args.scratch = Path(folder)
         if args.probe in HELD_OUT:
             _probe(args, policy, report)
@@ -143,6 +194,7 @@ def _rollouts(
     from vilp_ros.evaluation.closed_loop.rollout import rollout, summarise
     from vilp_ros.evaluation.statistics import proportion
     from vilp_ros.evaluation.tables import plain_table
+    from vilp_ros.sim.task import load_task
 
     seeds = range(args.seed_start, args.seed_start + args.episodes)
     bundles = name_bundles(args.control_bundles, args.task)
@@ -150,7 +202,8 @@ def _rollouts(
         names = choose("oracle", spec, {})
     else:
         names = ["policy", *choose(args.controls, spec, bundles)]
-    columns = ("", "success", "steps", "what drives the arm")
+    measure = load_task(args.task).measure
+    columns = ("", "success", "steps", *([measure] if measure else []), "what drives the arm")
     table = plain_table(f"{args.bundle} on {args.task}", columns)
     for name in names:
         if name == "policy":
@@ -164,6 +217,7 @@ def _rollouts(
             args.task,
             row.seeds,
             workers=args.workers,
+            cluster=args.on,
             label=name,
             variation=args.variation,
         )
@@ -178,6 +232,7 @@ def _rollouts(
             name,
             proportion(figures["successes"], figures["episodes"]),
             "" if steps is None else f"{steps:.1f}",
+            *([f"{figures['mean_measured']:.2f}"] if measure else []),
             row.about,
         )
     console = Console()
@@ -206,6 +261,9 @@ def _probe(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any
     file = EpisodeFile(_held_out(args, args.probe))
     count = min(args.episodes, len(file))
     episodes = (file[i] for i in range(count))
+    if args.probe == "actions":
+        _actions(args, policy, report | {"episodes": count}, list(episodes))
+        return
     report |= {
         "episodes": count,
         "data": str(args.data or "recorded"),
@@ -216,24 +274,64 @@ def _probe(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any
     console.print(printed[args.probe](report))
     if args.probe == "video":
         console.print(tables.alignment_line(report))
+        if args.plot:
+            _draw_strip(args.plot, policy, file[count // 2])
+
+
+def _draw_strip(path: Path, policy: PolicyRecipe, episode: Episode) -> None:
+    """Of one episode: reality above what was imagined for it, near and far ahead."""
+    import numpy as np
+
+    from vilp_ros.evaluation.demo.figures import Pair, strip, write_png
+    from vilp_ros.evaluation.imagination.video import imagined_for
+
+    loaded, strips = policy.load(), []
+    spec = loaded.spec
+    for rows in sorted({min(2, spec.horizon), spec.horizon}):
+        pairs = [Pair(*moment) for moment in imagined_for(loaded, episode, rows)]
+        ahead_s = rows * spec.row_period_s
+        strips.append(strip(pairs, title=f"{spec.name}: {spec.task}", ahead_s=ahead_s))
+    write_png(path, np.concatenate(strips))
+
+
+def _actions(
+    args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any], episodes: list[Episode]
+) -> None:
+    from rich.console import Console
+
+    from vilp_ros.evaluation.closed_loop.agents import PolicyRecipe as Recipe
+    from vilp_ros.evaluation.imagination.open_loop import open_loop
+    from vilp_ros.evaluation.tables import actions_table
+
+    policies = {Path(args.bundle).name: policy.load()}
+    for folder in args.control_bundles:
+        policies[Path(folder).name] = Recipe(folder, args.device).load()
+    report |= {"data": str(args.data or "recorded"), **open_loop(policies, episodes)}
+    write_figures(args.json, report)
+    Console().print(actions_table(report))
 
 
 def _gap(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any]) -> None:
     from rich.console import Console
 
     from vilp_ros.evaluation.closed_loop.rollout import rollout, summarise
-    from vilp_ros.evaluation.imagination.foresight import GapRecipe, foretell
+    from vilp_ros.evaluation.imagination.foresight import GapRecipe, alarm, foretell
     from vilp_ros.evaluation.statistics import MIN_CLASS
-    from vilp_ros.evaluation.tables import gap_table
+    from vilp_ros.evaluation.tables import alarm_table, gap_table
 
     seeds = range(args.seed_start, args.seed_start + args.episodes)
-    results = rollout(
-        GapRecipe(policy), args.task, seeds, workers=args.workers, variation=args.variation
-    )
+    recipe, who = GapRecipe(policy), {"workers": args.workers, "cluster": args.on}
+    results = rollout(recipe, args.task, seeds, **who, variation=args.variation)
     report |= summarise(results) | foretell(results, tuple(policy.views))
+    if args.alarm:
+        others = range(seeds.stop, seeds.stop + args.episodes)
+        usual = rollout(recipe, args.task, others, **who, label="usual")
+        report["alarm"] = alarm(usual, results)
     write_figures(args.json, report)
     console = Console()
     console.print(gap_table(report))
+    if args.alarm:
+        console.print(alarm_table(report))
     fewest = min(report["failures"], report["successes"])
     if fewest < MIN_CLASS:
         console.print(
@@ -245,28 +343,40 @@ def _gap(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any])
 def _transfer(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from vilp_ros.evaluation.closed_loop.rollout import rollout, summarise
+    from vilp_ros.evaluation.closed_loop.curve import draw_curve
+    from vilp_ros.evaluation.closed_loop.transfer import choose_cells, falls_below_half, run_cells
     from vilp_ros.evaluation.statistics import proportion
     from vilp_ros.evaluation.tables import plain_table
-    from vilp_ros.sim.scene import VARIATIONS
 
+    cells = choose_cells(args.scenes, args.families, args.strengths)
     seeds = range(args.seed_start, args.seed_start + args.episodes)
     table = plain_table(f"{args.bundle} on {args.task}", ("scene", "success", "steps"))
-    report["variations"] = {}
-    for name in VARIATIONS:
-        results = rollout(
-            policy, args.task, seeds, workers=args.workers, label=name, variation=name
-        )
-        figures = summarise(results)
-        report["variations"][name] = figures
+    report |= {"variations": {}, "families": {}}
+    families: dict[str, dict[str, Any]] = report["families"]
+    for cell, figures in run_cells(policy, args.task, cells, seeds, args.workers, args.on):
+        if cell.family is None:
+            report["variations"][cell.name] = figures
+        else:
+            families.setdefault(cell.family, {})[f"{cell.strength:g}"] = figures
         write_figures(args.json, report)  # after every row: the next one may take minutes
         steps = figures["mean_steps"]
         table.add_row(
-            name,
+            cell.name,
             proportion(figures["successes"], figures["episodes"]),
             "" if steps is None else f"{steps:.1f}",
         )
-    Console().print(table)
+    report["falls_below_half"] = {}
+    for family, by_strength in families.items():
+        points = sorted((float(s), f["successes"] / f["episodes"]) for s, f in by_strength.items())
+        report["falls_below_half"][family] = falls_below_half(*zip(*points, strict=True))
+    write_figures(args.json, report)
+    console = Console()
+    console.print(table)
+    for family, strength in report["falls_below_half"].items():
+        if strength is not None:
+            console.print(f"{family}: under one half from strength {strength:.2f} on")
+    if args.plot:
+        draw_curve(families, f"{args.bundle}, {args.episodes} episodes a point", args.plot)
 
 
 def _held_out(args: argparse.Namespace, probe: str) -> Path:

@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
     from vilp_ros.contract import Contract
     from vilp_ros.control.latency import GOOD
     from vilp_ros.evaluation.latency import latencies
-    from vilp_ros.nodes.files import find_contract
     from vilp_ros.nodes.latency_probe import measure, usable, write
+    from vilp_ros.ros.files import find_contract
 
     path = find_contract(args.contract)
     console = Console()

@@ -24,6 +24,7 @@ VERBS = (
     "doctor",
     "latency",
     "collect",
+    "redraw",
     "teleop",
     "record",
     "repair",
@@ -32,6 +33,7 @@ VERBS = (
     "replay",
     "train",
     "eval",
+    "study",
     "bench",
     "view",
 )
@@ -43,6 +45,7 @@ examples:
   vilp doctor --contract fr3_direct --robot-ip 172.16.0.2
   vilp latency --contract my_fr3.yaml --write
   vilp collect --task lift --episodes 200 --out datasets/lift.hdf5
+  vilp redraw --data datasets/lift.hdf5 --out datasets/lift_pairs.hdf5
   vilp teleop --device gamepad
   vilp record --out demonstrations --task lift --expert --episodes 100
   vilp repair demonstrations
@@ -51,6 +54,7 @@ examples:
   vilp replay demonstrations/episode_0000 --execute
   vilp train --config config/training/ldp_lift.yaml --out models/my_lift
   vilp eval --bundle models/ldp_lift --episodes 100 --json lift.json
+  vilp study config/studies/labels.yaml
   vilp bench --bundle models/ldp_lift
   vilp view runs/latest
 
@@ -126,7 +130,8 @@ class _VerbHelp(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help or ""
         default = action.default
-        written = " ".join(default) if isinstance(default, (list, tuple)) else str(default)
+        several = default if isinstance(default, (list, tuple)) else [default]
+        written = " ".join(map(str, several))
         said = default in (None, False) or written in text
         return text if said else super()._get_help_string(action)
 

@@ -27,7 +27,7 @@ topics until OUT holds enough episodes; the same command goes on where it was cu
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of the verb."""
-    from vilp_ros.data.episodes import ROLES
+    from vilp_ros.data.plausible import ROLES
 
     parser.add_argument("--out", type=Path, required=True, help="folder of the bags")
     parser.add_argument("--task", default="", help="noted in each bag; with --expert what is done")

@@ -7,8 +7,10 @@ from pathlib import Path
 
 HELP = "make a bag readable again whose recording was cut off"
 DESCRIPTION = """\
-Rewrites bags from their whole messages and says what was lost: at most the last chunk (1 MiB, or
-one second). Bags that are whole are left alone. Folders are searched for bags, one level deep.
+Rewrites bags from their whole messages and says what was lost: of a recording of ours that was cut
+off, at most the last chunk (1 MiB, or one second). Of a file that is rotten what precedes the first
+rotten place is saved, and the file stays beside it as FILE.damaged. Bags that are whole are left
+alone. Folders are searched for bags, one level deep.
 
   vilp repair demonstrations/episode_0012
   vilp repair demonstrations"""

@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
 
     import torch
 
-    from vilp_ros.nodes.files import find_model
     from vilp_ros.policy.bundle import load_policy
+    from vilp_ros.ros.files import find_model
 
     bundle = find_model(args.model or _noted(args.bag))
     torch.set_num_threads(1)  # as the planner node
@@ -98,9 +98,9 @@ def _live(args: argparse.Namespace, bundle: Path) -> Agreement:
     from rich.console import Console
 
     from vilp_ros.contract import Contract
-    from vilp_ros.nodes.files import find_contract
     from vilp_ros.nodes.shadow import follow
     from vilp_ros.policy.bundle import load_policy, load_spec
+    from vilp_ros.ros.files import find_contract
 
     contract, stop = Contract.load(find_contract(args.contract)), threading.Event()
     contract.check_bundle(vars(load_spec(bundle)))

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Becomes the node, which keeps the terminal."""
-    from vilp_ros.nodes.files import find_contract
+    from vilp_ros.ros.files import find_contract
 
     parameters = {
         "contract": find_contract(args.contract),

@@ -16,7 +16,8 @@ out figures and pictures are tensorboard files in the work folder.
 
 Anything in the recipe can be overridden as key=value. Roles of the episodes follow LDP: the planner
 learns from data.expert and data.action_free, the inverse dynamics from data.expert and
-data.suboptimal half and half, the autoencoders from all.
+data.suboptimal half and half, the autoencoders from all. data.expert may be empty where a planner
+watches data.action_free and play stands under data.suboptimal.
 
 On several GPUs or processes start the module with torchrun and one job:
   torchrun --nproc_per_node 2 -m vilp_ros train --config ... --out ... --jobs 1"""
@@ -42,11 +43,18 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from vilp_ros.training.config import load_recipe
+    from vilp_ros.training.processes import described, here
     from vilp_ros.training.run import train
 
     if not torch.cuda.is_available():
         torch.set_num_threads(1)  # two threads on a busy machine wait for each other
     recipe = load_recipe(args.config, [f"name={args.out.name}", *args.overrides])
-    train(recipe, args.work or Path("runs/train") / args.out.name, args.out, args.jobs)
-    print(f"bundle written to {args.out}")
+    main = here().is_main_process
+    if main:
+        print(f"training {recipe.name} on {described()}")
+    work = args.work or Path("runs/train") / args.out.name
+    train(recipe, work, args.out, args.jobs, tell=print)
+    if main:
+        print(f"bundle written to {args.out}")
+    here().destroy_process_group()
     return 0

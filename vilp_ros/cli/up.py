@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 
-from vilp_ros.nodes.graph import ARGUMENTS, parse, processes, respawns
+from vilp_ros.ros.graph import ARGUMENTS, parse, processes, respawns
 
 HELP = "start the nodes: simulator, observation, planner, controller"
 DESCRIPTION = """\
@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start the nodes and stay until Ctrl-C or until one dies."""
-    from vilp_ros.nodes.supervisor import Supervisor
+    from vilp_ros.nodes.checkup.host import fragments
+    from vilp_ros.ros.supervisor import Supervisor
 
     given = parse(args.words)
     started = processes(given)
@@ -42,6 +43,10 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(line)
         sys.stdout.flush()
 
+    if given.get("on"):
+        network = fragments()
+        if network.cure:
+            write(f"network: {network.found}; {network.cure}\n")
     write("starting; Ctrl-C ends it, `vilp view` shows it\n")
     with Supervisor(started, respawn=respawns(given), write=write) as supervisor:
         return supervisor.wait(stop)

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from vilp_ros.contract import Contract
     from vilp_ros.evaluation.demo.rerun_view import View, server
     from vilp_ros.evaluation.demo.run_file import load_episode
-    from vilp_ros.nodes.files import find_contract
+    from vilp_ros.ros.files import find_contract
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -63,6 +63,17 @@ def number(low: float, high: float, unit: str, above: bool = False) -> Reader:
     return read
 
 
+def factor(most: float) -> Reader:
+    """A float other than 0, of either sign, no larger than `most`."""
+
+    def read(key: Key, value: Any) -> float:
+        if not _is_number(value) or value == 0 or not abs(value) <= most:
+            key.refuse(value, f"a number from -{most:g} to {most:g}, not 0")
+        return float(value)
+
+    return read
+
+
 def whole(low: int, high: int) -> Reader:
     """An int from `low` to `high`."""
 
@@ -119,6 +130,17 @@ def many(reader: Reader, count: int) -> Reader:
     return read
 
 
+def some(reader: Reader) -> Reader:
+    """A list of at least one item, as a tuple."""
+
+    def read(key: Key, value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list) or not value:
+            key.refuse(value, "a list of at least one")
+        return tuple(reader(key.item(index), item) for index, item in enumerate(value))
+
+    return read
+
+
 def named(reader: Reader, *names: str) -> Reader:
     """A mapping with exactly these keys."""
 
@@ -168,7 +190,7 @@ def parse_yaml(text: str, name: str) -> Any:
     """
     try:
         return yaml.load(text, _StrictLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ContractError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
 
 
@@ -192,7 +214,37 @@ def _mapping(
     return value
 
 
-class _StrictLoader(yaml.SafeLoader):
+class Yaml12Loader(yaml.CSafeLoader):
+    """Reads scalars as YAML 1.2 does (yaml.org/spec/1.2.2, core schema).
+
+    PyYAML reads those of 1.1, by which 010 is 8, 1:30 is 90, 1_000 is 1000 and `no` is false; here
+    the first is 10 and the others are texts, which no number can be.
+    """
+
+
+def _number_of(kind: type, pattern: str) -> Callable[[Yaml12Loader, yaml.ScalarNode], Any]:
+    def construct(loader: Yaml12Loader, node: yaml.ScalarNode) -> Any:
+        text = str(loader.construct_scalar(node))
+        if not re.fullmatch(pattern, text):  # tagged by hand
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {text!r} is no number")
+        return kind(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+    return construct
+
+
+Yaml12Loader.yaml_implicit_resolvers = {}
+_BOOL, _NULL = r"true|True|TRUE|false|False|FALSE", r"~|null|Null|NULL|"
+_INT = r"[-+]?[0-9]+"
+_FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan"
+for _name, _pattern in (("bool", _BOOL), ("null", _NULL), ("int", _INT), ("float", _FLOAT)):
+    Yaml12Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_name}", re.compile(rf"(?:{_pattern})\Z"), None
+    )
+Yaml12Loader.add_constructor("tag:yaml.org,2002:int", _number_of(int, _INT))
+Yaml12Loader.add_constructor("tag:yaml.org,2002:float", _number_of(float, _FLOAT))
+
+
+class _StrictLoader(Yaml12Loader):
     """Refuses a key given twice, where plain YAML lets the last one win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -1,7 +1,8 @@
-"""What an action is: eight numbers, what makes them unusable, and how far one is from another.
+"""What an action is, what makes it unusable, and how far one is from another.
 
-"ee_pose": xyz (m), quaternion xyzw, gripper width (m), absolute in the base frame.
-"joint_position": seven joint angles (rad), gripper width (m).
+An action is a vector (A,), the gripper's width (m) last:
+"ee_pose": xyz (m), quaternion xyzw, width, absolute in the base frame; A = 8.
+"joint_position": the angles (rad) of J joints, width; A = J + 1.
 
 Mixing is done on differences: a difference is a plain vector that may be scaled, and moving an
 action by it gives an action again. A quaternion and its negative are the same rotation throughout.
@@ -16,30 +17,35 @@ from vilp_ros.geometry import quat_inverse, quat_multiply, quat_to_rotvec, rotve
 
 Array = NDArray[np.float64]
 
-COMPONENTS = {
-    "ee_pose": ("x", "y", "z", "qx", "qy", "qz", "qw", "gripper_width"),
-    "joint_position": (*(f"joint{i}" for i in range(1, 8)), "gripper_width"),
-}
-ACTION_SIZE = 8
+POSE_SIZE = 8
+"""A of "ee_pose"."""
 _QUAT = slice(3, 7)
 _NORM_TOLERANCE = 0.01  # float32 and a few renormalisations stay far below
 
 
-def fault(kind: str, action: Array) -> str | None:
+def components(kind: str, size: int) -> tuple[str, ...]:
+    """Names of an action's numbers; joints are counted from 1, at the base."""
+    if kind == "ee_pose":
+        return ("x", "y", "z", "qx", "qy", "qz", "qw", "gripper_width")
+    return (*(f"joint{index}" for index in range(1, size)), "gripper_width")
+
+
+def fault(kind: str, action: Array, size: int) -> str | None:
     """Say what makes an action unusable.
 
     Args:
         kind: "ee_pose" or "joint_position".
-        action: any array; a good one is (8,).
+        action: any array; a good one is (A,).
+        size: A.
 
     Returns:
         A phrase such as "y is nan", or None.
     """
-    if action.shape != (ACTION_SIZE,):
-        return f"has shape {action.shape}, allowed ({ACTION_SIZE},) = {COMPONENTS[kind]}"
+    if action.shape != (size,):
+        return f"has shape {action.shape}, allowed ({size},) = {components(kind, size)}"
     wrong = np.flatnonzero(~np.isfinite(action))
     if wrong.size:
-        return f"{COMPONENTS[kind][wrong[0]]} is {action[wrong[0]]}"
+        return f"{components(kind, size)[wrong[0]]} is {action[wrong[0]]}"
     norm = float(np.linalg.norm(action[_QUAT]))
     if kind == "ee_pose" and abs(norm - 1) > _NORM_TOLERANCE:
         return f"quaternion has norm {norm:.3g}, allowed 1 +- {_NORM_TOLERANCE}"
@@ -51,12 +57,12 @@ def difference(kind: str, start: Array, end: Array) -> Array:
 
     Args:
         kind: "ee_pose" or "joint_position".
-        start: (8,).
-        end: (8,).
+        start: (A,).
+        end: (A,).
 
     Returns:
         (7,) = [xyz m, rotation vector rad in the base frame, gripper width m] for "ee_pose",
-        (8,) for "joint_position".
+        (A,) for "joint_position".
     """
     if kind == "joint_position":
         return end - start
@@ -69,11 +75,11 @@ def moved(kind: str, start: Array, change: Array) -> Array:
 
     Args:
         kind: "ee_pose" or "joint_position".
-        start: (8,).
+        start: (A,).
         change: as `difference` returns it, possibly scaled.
 
     Returns:
-        (8,); a quaternion is unit and, for turns up to pi, in the half-sphere of the start's.
+        (A,); a quaternion is unit and, for turns up to pi, in the half-sphere of the start's.
     """
     if kind == "joint_position":
         return start + change
@@ -88,11 +94,11 @@ def same_sign(kind: str, action: Array, reference: Array) -> Array:
 
     Args:
         kind: "ee_pose" or "joint_position".
-        action: (8,).
-        reference: (8,).
+        action: (A,).
+        reference: (A,).
 
     Returns:
-        (8,).
+        (A,).
     """
     if kind == "ee_pose" and action[_QUAT] @ reference[_QUAT] < 0:
         action = action.copy()

@@ -55,7 +55,7 @@ class Horizon:
         Args:
             timeline: holds the plan.
             now_s: present time.
-            present: (8,) where the arm was led last, or is; used if nothing is in force.
+            present: (A,) where the arm was led last, or is; used if nothing is in force.
 
         Returns:
             Whether there was a plan.
@@ -97,12 +97,12 @@ class Horizon:
         """Roll out the way to rest at one target, which may be another at the next call.
 
         Args:
-            target: (8,) wanted; brought into the ranges.
+            target: (A,) wanted; brought into the ranges.
             velocity: (D,) with which it moves from call to call.
             due_s: when the way begins, one of the times of `motions`; up to then what is in force
                 goes on.
             now_s: present time.
-            present: (8,) where the arm was led last, or is; used if nothing is in force.
+            present: (A,) where the arm was led last, or is; used if nothing is in force.
         """
         self._aims = None
         self._stand_until(due_s, now_s, present)
@@ -133,7 +133,7 @@ class Horizon:
         self.motions = self._ended(motions)
 
     def at(self, now_s: float) -> Array:
-        """The action (8,) for a time; before its begin the first, after its end the last."""
+        """The action (A,) for a time; before its begin the first, after its end the last."""
         place = (now_s - self.start_s) / PERIOD_S
         index = int(np.clip(place, 0, len(self.motions) - 1))
         action = self.motions[index].action

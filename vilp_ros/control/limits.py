@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vilp_ros.contract import Limits
-from vilp_ros.control.action import Array, difference, fault, moved
+from vilp_ros.contract.limits import GRIPPER_SLACK_M
+from vilp_ros.control.action import POSE_SIZE, Array, difference, fault, moved
 
 MAX_STEP_S = 0.1
-GRIPPER_SLACK_M = 0.005  # a policy that aims past an end of the range by less means the end
 
 
 class UnsafeCommandError(ValueError):
@@ -36,11 +36,12 @@ class SafetyLimits:
         if kind == "ee_pose":
             names = [f"workspace.{axis}" for axis in "xyz"]
             ranges = [limits.workspace[axis] for axis in "xyz"]
-            self._bounded = [0, 1, 2, 7]
+            self._bounded, self._size = [0, 1, 2, 7], POSE_SIZE
         else:
-            names = [f"joint_position[{index}]" for index in range(7)]
             ranges = list(limits.joint_position)
-            self._bounded = list(range(8))
+            names = [f"joint_position[{index}]" for index in range(len(ranges))]
+            self._size = len(ranges) + 1
+            self._bounded = list(range(self._size))
         self._names = [*names, "gripper_width"]
         self._low, self._high = np.array([*ranges, limits.gripper_width]).T
         self._slack = np.append(np.zeros(len(ranges)), GRIPPER_SLACK_M)
@@ -55,14 +56,14 @@ class SafetyLimits:
         """The command nearest to a target that may be sent now.
 
         Args:
-            target: (8,) wanted.
-            previous_command: (8,) sent last; None after enabling: the step starts where the arm is.
-            measured: (8,) where the arm is, in the space of the action.
+            target: (A,) wanted.
+            previous_command: (A,) sent last; None after enabling: the step starts where the arm is.
+            measured: (A,) where the arm is, in the space of the action.
             dt_s: since the command sent last. More than `MAX_STEP_S` counts as that: a loop that
                 stalled has not earned a leap.
 
         Returns:
-            The command (8,), and the limits that acted, named as in the contract; the gripper's
+            The command (A,), and the limits that acted, named as in the contract; the gripper's
             range only if it took more than `GRIPPER_SLACK_M`.
 
         Raises:
@@ -93,16 +94,16 @@ class SafetyLimits:
 
     def _checked(self, name: str, action: ArrayLike) -> Array:
         action = np.array(action, dtype=np.float64)
-        if what := fault(self._kind, action):
+        if what := fault(self._kind, action, self._size):
             raise UnsafeCommandError(f"{name} {what}")
         return action
 
     def _slowed(self, change: Array, dt_s: float) -> tuple[Array, list[str]]:
         if self._kind == "joint_position":
             allowed = self._joint_velocity * dt_s
-            over = np.flatnonzero(np.abs(change[:7]) > allowed)
+            over = np.flatnonzero(np.abs(change[:-1]) > allowed)
             if over.size:
-                change[:7] *= np.min(allowed[over] / np.abs(change[over]))
+                change[:-1] *= np.min(allowed[over] / np.abs(change[over]))
             return change, [f"joint_velocity[{index}]" for index in over]
         acted = []
         for name, part, speed in zip(

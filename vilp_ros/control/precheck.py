@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vilp_ros.contract import Limits
-from vilp_ros.control.action import Array, difference, moved
+from vilp_ros.control.action import Array, components, difference, moved
 
 MAX_SLOWDOWN = 4.0
 GRAZE = {"m": 0.01, "rad": 0.02}
@@ -27,7 +27,7 @@ class Judgement:
     """What became of a chunk.
 
     Attributes:
-        actions: (N, 8) to execute at the same period; None if the chunk is refused.
+        actions: (N, A) to execute at the same period; None if the chunk is refused.
         slowdown: how many times slower than planned they are, at least 1.
         findings: what would have been broken, in words, worst first; empty if nothing.
     """
@@ -63,11 +63,12 @@ class PreCheck:
     def __init__(self, limits: Limits, kind: str, period_s: float, slow: bool = True) -> None:
         self._limits, self._kind, self._period_s, self._slow = limits, kind, period_s, slow
         if kind == "joint_position":
-            names = tuple(f"joint{index}" for index in range(1, 8))
+            count = len(limits.joint_position)
+            names = components(kind, count + 1)[:-1]
             rows = (limits.joint_velocity, limits.joint_acceleration, limits.joint_jerk)
-            table = np.array([_or_inf(row, 7) for row in rows])
-            self._bounds = [_Bound(names, slice(0, 7), table, "rad")]
-            self._ranges = list(zip(names, limits.joint_position, ["rad"] * 7))
+            table = np.array([_or_inf(row, count) for row in rows])
+            self._bounds = [_Bound(names, slice(0, count), table, "rad")]
+            self._ranges = list(zip(names, limits.joint_position, ["rad"] * count))
         else:
             linear = (limits.ee_speed, limits.ee_acceleration, limits.ee_jerk)
             angular = (
@@ -88,9 +89,9 @@ class PreCheck:
         """Judge a chunk.
 
         Args:
-            actions: (N, 8), finite; action k is due k periods after the first.
+            actions: (N, A), finite; action k is due k periods after the first.
             first: the action that is due now; those before it are past and not judged.
-            present: (8,) where the arm is.
+            present: (A,) where the arm is.
         """
         actions = np.array(actions, dtype=np.float64)
         ahead = actions[min(first, len(actions) - 1) :]  # a view: what is held, is so in `actions`
@@ -123,14 +124,14 @@ class PreCheck:
         return findings
 
     def misplaced(self, actions: Array, present: ArrayLike) -> list[str]:
-        """What no slowness cures, in words: a start (8,) far from the arm, leaving a range."""
+        """What no slowness cures, in words: a start (A,) far from the arm, leaving a range."""
         start = self._start(actions[0], np.asarray(present, dtype=np.float64))
         return start + self._out_of_range(actions)
 
     def _start(self, start: Array, present: Array) -> list[str]:
         change = difference(self._kind, present, start)
         if self._kind == "joint_position":
-            index = int(np.argmax(np.abs(change[:7])))
+            index = int(np.argmax(np.abs(change[:-1])))
             name, value, unit = f"joint{index + 1}", abs(change[index]), "rad"
             limit = self._limits.start_distance_rad
         else:

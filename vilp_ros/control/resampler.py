@@ -34,8 +34,8 @@ class Motion:
     """A moving arm at one instant.
 
     Attributes:
-        action: (8,) as in `vilp_ros.control.action`.
-        velocity: (D,) of the arm. D = 7 joints, rad/s; or 6 = xyz, m/s, and the rotation vector in
+        action: (A,) as in `vilp_ros.control.action`.
+        velocity: (D,) of the arm. D = J joints, rad/s; or 6 = xyz, m/s, and the rotation vector in
             the base frame, rad/s.
         acceleration: (D,).
     """
@@ -86,7 +86,7 @@ class Resampler:
         self._ruckig = Ruckig(self._size)
 
     def rest(self, action: ArrayLike) -> Motion:
-        """Standing at an action (8,)."""
+        """Standing at an action (A,)."""
         zero = np.zeros(self._size)
         return Motion(np.array(action, dtype=np.float64), zero, zero)
 
@@ -97,7 +97,7 @@ class Resampler:
 
         Args:
             start: now.
-            target: (8,) wanted then; if that is too soon for the limits, as soon as they allow.
+            target: (A,) wanted then; if that is too soon for the limits, as soon as they allow.
             velocity: (D,) wanted then; cut to the limits.
             ahead_s: from now.
             dt_s: length of the step.
@@ -110,14 +110,14 @@ class Resampler:
         bound = _HEADROOM * self.velocity
         request.target_velocity = np.clip(velocity, -bound, bound)
         request.minimum_duration = max(ahead_s, dt_s)
-        return self._step(start, request, dt_s, float(target[7]))
+        return self._step(start, request, dt_s, float(target[-1]))
 
     def stop(self, start: Motion, dt_s: float) -> Motion:
         """Step towards rest, as soon as the limits allow."""
         request = self._request(start)
         request.control_interface = ControlInterface.Velocity
         request.synchronization = Synchronization.No
-        return self._step(start, request, dt_s, float(start.action[7]))
+        return self._step(start, request, dt_s, float(start.action[-1]))
 
     def _request(self, start: Motion) -> InputParameter:
         request = InputParameter(self._size)
@@ -143,5 +143,5 @@ class Resampler:
         change, velocity, acceleration = map(np.array, trajectory.at_time(dt_s))
         if dt_s >= trajectory.duration:  # it goes on at the target's velocity, exactly
             acceleration = np.zeros(self._size)
-        action = moved(self._kind, start.action, np.append(change, width - start.action[7]))
+        action = moved(self._kind, start.action, np.append(change, width - start.action[-1]))
         return Motion(action, velocity, acceleration)

@@ -8,11 +8,11 @@ import numpy as np
 
 from vilp_ros.contract import Contract
 from vilp_ros.control.action import Array, difference, moved
+from vilp_ros.control.fit import Fit
 from vilp_ros.control.horizon import PERIOD_S, Horizon
 from vilp_ros.control.jog import Jog
-from vilp_ros.control.kinematics import Kinematics, KinematicsError
 from vilp_ros.control.limits import MAX_STEP_S
-from vilp_ros.errors import VilpError
+from vilp_ros.kinematics import Kinematics, KinematicsError, kinematics_of
 
 _EARLY_S = 1.5 * PERIOD_S  # by which a step may be made before it must be: no caller is on time
 _SHARE = 0.9  # of a joint's velocity: what lags behind must be able to catch up
@@ -38,6 +38,7 @@ class Steering:
         finding: why the hand does not do what it is asked to, in words; or empty.
         refused: whether it stays where it is.
         horizon: the motion in force; None where targets leave as they are.
+        fit: compares the arm's kinematics with its pose; None without.
 
     Raises:
         VilpError: Joints are sent, and the contract does not say of which arm.
@@ -49,17 +50,15 @@ class Steering:
         self._lead_s, self._due_s = lead_s, 0.0
         limits = contract.limits
         self._kinematics: Kinematics | None = None
+        self.fit: Fit | None = None
         if self._kind == "joint_position":
-            if contract.arm is None:
-                raise VilpError(
-                    f"{contract.robot} takes joints, and a person steers the hand: inverse "
-                    "kinematics needs `arm: fr3` or `arm: panda` in the contract"
-                )
-            self._kinematics = Kinematics(contract.arm, limits.joint_position)
+            self._kinematics = kinematics_of(contract)
+            if contract.proprio.ee_pose_topic is not None:
+                self.fit = Fit(contract, self._kinematics)
         self._velocity = _SHARE * np.array(limits.joint_velocity)
         smooth = limits.dynamic(self._kind)
         self.horizon = Horizon(limits, self._kind) if smooth else None
-        self._aim: Array | None = None  # (8,) where the arm is led to, in the words it is sent
+        self._aim: Array | None = None  # (A,) where the arm is led to, in the words it is sent
 
     @property
     def begun(self) -> bool:
@@ -67,7 +66,7 @@ class Steering:
         return self._aim is not None
 
     def begin(self, start: Array, now_s: float) -> None:
-        """Lead the arm from `start` (8,), where it rests, in the words that it is sent."""
+        """Lead the arm from `start` (A,), where it rests, in the words that it is sent."""
         self._aim, self.finding, self.refused = np.array(start, np.float64), "", False
         self._due_s = now_s + self._lead_s
         self._jog.begin(self.hand(start))
@@ -80,24 +79,24 @@ class Steering:
         self._jog.release()
 
     def hand(self, command: Array) -> Array:
-        """(8,) pose and width of what is sent (8,)."""
+        """(A,) pose and width of what is sent (A,)."""
         if self._kinematics is None:
             return command
-        return np.append(self._kinematics.forward(command[:7]), command[7])
+        return np.append(self._kinematics.forward(command[:-1]), command[-1])
 
     def command(self, now_s: float) -> Array:
-        """(8,) where the arm is to be now, in the words that it is sent."""
+        """(A,) where the arm is to be now, in the words that it is sent."""
         assert self._aim is not None
         if self.horizon is None or not self.horizon.motions:
             return self._aim
-        return np.append(self.horizon.at(now_s)[:7], self._aim[7])
+        return np.append(self.horizon.at(now_s)[:-1], self._aim[-1])
 
     def step(self, twist: Array, measured: Array, now_s: float) -> bool:
         """Goes on by the deflection of the stick.
 
         Args:
             twist: (6,) as of `Jog.step`.
-            measured: (8,) where the arm is, in the words that it is sent.
+            measured: (A,) where the arm is, in the words that it is sent.
             now_s: present time.
 
         Returns:
@@ -144,10 +143,10 @@ class Steering:
         return self._due_s + max(periods, 1) * PERIOD_S
 
     def _reached(self, before: Array, target: Array, dt_s: float) -> Array:
-        """(8,) joints of the next target, which may be nearer than asked for, or the one before."""
+        """(A,) joints of the next target, which may be nearer than asked for, or the one before."""
         assert self._kinematics is not None
         assert self._aim is not None
-        here, self.finding, self.refused = self._aim[:7], "", False
+        here, self.finding, self.refused = self._aim[:-1], "", False
         try:
             joints = self._kinematics.inverse(target[:7], here)
             joint, excess = self._excess(joints - here, dt_s)

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vilp_ros.control.action import Array, difference, fault, moved, same_sign
+from vilp_ros.control.action import POSE_SIZE, Array, difference, fault, moved, same_sign
 from vilp_ros.control.ladder import Ladder
 
 BACKWARD_TOLERANCE_S = 0.01
@@ -51,7 +51,7 @@ class Sample:
     """The command for one instant.
 
     Attributes:
-        action: (8,); see `vilp_ros.control.action`.
+        action: (A,); see `vilp_ros.control.action`.
         source_stamp_s: instant of the observation that it came from.
         exhausted: the plan is over or was dropped, and `action` repeats the last sample: hold.
         rate: of the plan's time: 1 by its stamps, less while it slows since no newer one came.
@@ -66,7 +66,7 @@ class Sample:
 @dataclass(frozen=True)
 class _Plan:
     stamp_s: float
-    actions: Array  # (N, 8)
+    actions: Array  # (N, A)
     clock: Ladder
 
 
@@ -90,6 +90,7 @@ class ActionTimeline:
         slow_s: real time in which a plan that nobody renews comes to its stop; 0 stops dead.
         fade_in_s: duration of the first fade.
         staleness_s: a plan older than this on arrival is refused, however long it is.
+        size: A, of an action.
     """
 
     def __init__(
@@ -102,11 +103,12 @@ class ActionTimeline:
         slow_s: float = 0.0,
         fade_in_s: float = 0.0,
         staleness_s: float = math.inf,
+        size: int = POSE_SIZE,
     ) -> None:
         if latency_s >= n_action_steps * period_s:
             lasts_s = n_action_steps * period_s
             raise ValueError(f"a plan lasts {lasts_s:g} s, but commands act after {latency_s:g} s")
-        self._kind = kind
+        self._kind, self._size = kind, size
         self._period_s = period_s
         self._n_action_steps = n_action_steps
         self._crossfade_s = crossfade_s
@@ -128,18 +130,19 @@ class ActionTimeline:
 
         Args:
             stamp_s: instant of the observation it was made from.
-            actions: (N, 8), N >= n_action_steps; action k is the target for stamp_s + k * period_s.
+            actions: (N, A), N >= n_action_steps; action k is the target for stamp_s + k * period_s.
             now_s: present time.
-            present: (8,) where the arm is; None: the first plan does not fade in.
+            present: (A,) where the arm is; None: the first plan does not fade in.
 
         Returns:
             Accepted, or why the plan was refused.
         """
         actions = np.array(actions, dtype=np.float64)
         if actions.ndim != 2 or len(actions) < self._n_action_steps:
-            return f"plan has shape {actions.shape}, allowed ({self._n_action_steps} or more, 8)"
+            allowed = f"({self._n_action_steps} or more, {self._size})"
+            return f"plan has shape {actions.shape}, allowed {allowed}"
         for index, action in enumerate(actions):
-            if what := fault(self._kind, action):
+            if what := fault(self._kind, action, self._size):
                 return f"plan action {index} {what}"
         with self._lock:
             now_s = self._advance(now_s)
@@ -192,7 +195,7 @@ class ActionTimeline:
             times_s: (K,) from now, not negative.
 
         Returns:
-            (K, 8), each interpolated like a sample; None without a plan in force.
+            (K, A), each interpolated like a sample; None without a plan in force.
         """
         with self._lock:
             if self._plan is None:

@@ -15,6 +15,7 @@ from vilp_ros.control.action import Array
 from vilp_ros.control.ladder import Ladder
 
 KEEP_S = 0.5  # of the past: a slope is taken over points no further apart
+NEAR_S = 0.02
 BACKWARD_TOLERANCE_S = 0.05  # a clock goes back by less when it is slewed or read by two threads
 
 
@@ -95,7 +96,9 @@ class JointPath:
             return f"trajectory ended {over_s:.3f} s ago; compare the clocks of the hosts"
         if (ahead_s := stamp_s - now_s) > KEEP_S:
             return f"trajectory is stamped {ahead_s:.3f} s in the future; compare the clocks"
-        past = (self._times < times_s[0]) & (self._times >= times_s[0] - KEEP_S)
+        # Stamps jitter: what nearly coincides with the first new point would make a slope of noise.
+        near_s = min([NEAR_S, *np.diff(times_s) / 2])
+        past = (self._times < times_s[0] - near_s) & (self._times >= times_s[0] - KEEP_S)
         joined = np.concatenate([self._times[past], times_s])
         path = np.vstack([self._positions[past], positions])
         if velocities is None:

@@ -1,23 +1,33 @@
 """Find out while an episode is recorded, not after training, that it is not what was promised.
 
-Judges stamps and bytes as they arrive; knows the contract, decodes nothing, needs no ROS.
+Judges stamps and bytes as they arrive; knows the contract, decodes no picture, needs no ROS.
 """
 
 from __future__ import annotations
 
+import re
+import struct
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations, islice
 from typing import Any
 
-from vilp_ros.contract import Contract
+import numpy as np
 
-RATE_SHARE = 0.9
-"""Of the promised rate, which an episode must reach."""
+from vilp_ros.contract import Contract
+from vilp_ros.data.bag import joint_names, pose_position, typestore
+from vilp_ros.data.drift import Drift, disagreements
+from vilp_ros.data.frozen import FROZEN_S, FrozenWatch
+from vilp_ros.data.observe import joints_by_name
+from vilp_ros.errors import VilpError
+from vilp_ros.kinematics import Kinematics, kinematics_of
+
+RATE_OFF, RATE_BROKEN = 0.02, 0.1
+"""Of the promised rate: further off, slower or faster, a camera is named, or its episode broken."""
 SKEW_SHARE = 0.05
-"""Of the frames, which may lie further from the other view than half a control period."""
-FROZEN_S, ALL_FROZEN_S = 1.0, 3.0
-"""The same picture for so long, while another view moves or while none does."""
+"""Of the frames, which may lie further from the other view than half a control period, or than
+half the period of the slowest camera."""
 WAIT_S = 1.0
 """A channel that has said nothing by then is missing."""
 _BEHIND = 600
@@ -27,13 +37,25 @@ _CONTENT = 12
 """In a serialized message: what follows the stamp of its header."""
 
 
+_AT_REST = re.compile(r".*: the same picture for [\d.]+ s")
+
+
+def still_true(findings: Iterable[object]) -> list[str]:
+    """Findings of a bag's own audit but those that a later look at its pictures decides better.
+
+    Before the audit knew of the hand, it took scenes that stand still for frozen cameras.
+    """
+    return [text for text in map(str, findings) if not _AT_REST.fullmatch(text)]
+
+
 @dataclass(frozen=True)
 class Finding:
-    """A bound that an episode broke."""
+    """A bound that an episode broke, or what is only worth a word."""
 
     channel: str
     what: str
     text: str
+    breaks: bool = True
 
     def __str__(self) -> str:
         """A phrase."""
@@ -66,11 +88,9 @@ class Channel:
     duplicates: int = 0
     backwards: int = 0
     unstamped: int = 0
-    changed_ns: int = 0
-    frozen_ns: int = 0
-    content: bytes = b""
+    clock: Drift = field(default_factory=Drift)
 
-    def add(self, received_ns: int, stamp_ns: int, data: bytes) -> None:
+    def add(self, received_ns: int, stamp_ns: int) -> None:
         """Takes one message; those without a stamp, or with one that came before, only count."""
         if self.count and received_ns - self.received_ns > self.silence_ns:
             self.silence_ns, self.silence_at_ns = received_ns - self.received_ns, self.received_ns
@@ -78,7 +98,7 @@ class Channel:
         if stamp_ns <= 0:
             self.unstamped += 1
         elif not self.last_ns:
-            self.first_ns = self.last_ns = self.changed_ns = stamp_ns
+            self.first_ns = self.last_ns = stamp_ns
         elif stamp_ns == self.last_ns:
             self.duplicates += 1
         elif stamp_ns < self.last_ns:
@@ -87,13 +107,8 @@ class Channel:
             if stamp_ns - self.last_ns > self.gap_ns:
                 self.gap_ns, self.gap_at_ns = stamp_ns - self.last_ns, self.last_ns
             self.last_ns = stamp_ns
-            if self.camera:
-                self._compare(stamp_ns, data[_CONTENT:])
-
-    def _compare(self, stamp_ns: int, content: bytes) -> None:
-        if content != self.content:
-            self.changed_ns, self.content = stamp_ns, content
-        self.frozen_ns = max(self.frozen_ns, stamp_ns - self.changed_ns)
+        if stamp_ns > 0:
+            self.clock.add(1e-9 * received_ns, 1e-9 * (received_ns - stamp_ns))
 
     @property
     def rate_hz(self) -> float:
@@ -143,19 +158,43 @@ class Audit:
 
     Args:
         contract: of the robot. Views must keep the rate that it promises; the robot's state must
-            come at least once a control period; commands are judged by nobody, since an episode
-            without them is a demonstration too.
+            come at least once a control period. Of commands only the clock is judged, since an
+            episode without them is a demonstration too.
+
+    Attributes:
+        channels: what must come, by name.
+        commanded: clocks of the commands, by topic.
     """
 
     def __init__(self, contract: Contract) -> None:
-        proprio, self._contract = contract.proprio, contract
+        proprio, action, self._contract = contract.proprio, contract.action, contract
         needed_hz = 1.0 / contract.control_period_s
         self.channels = {v.topic: Channel(v.rate_hz, True) for v in contract.views.values()}
         for topic in (proprio.ee_pose_topic, proprio.gripper_topic, proprio.joint_state_topic):
-            self.channels[topic] = Channel(needed_hz, False)
-        bound_ns = round(contract.control_period_s / 2 * 1e9)
+            if topic is not None:
+                self.channels[topic] = Channel(needed_hz, False)
+        told = action.pose_topic if action.kind == "ee_pose" else action.joint_topic
+        self.commanded = {topic: Drift() for topic in (told, action.width_topic) if topic}
+        self._gripper = f"{proprio.gripper_topic}:{proprio.gripper_joint}"
+        self._shared = proprio.gripper_topic == proprio.joint_state_topic
+        if self._shared:
+            self.channels[self._gripper] = Channel(needed_hz, False)
+        slowest_s = max(1 / view.rate_hz for view in contract.views.values())
+        bound_ns = round(max(contract.control_period_s, slowest_s) / 2 * 1e9)
         views = [view.topic for view in contract.views.values()]
         self._skews = {pair: _Skew(bound_ns) for pair in combinations(views, 2)}
+        self._frozen = FrozenWatch(FROZEN_S)
+        self._hand_topic = proprio.ee_pose_topic or proprio.joint_state_topic
+        self._arm: Kinematics | None = None
+        self._hand_ns = 0
+        self._named: set[str] = set()
+        self._unknown: list[Finding] = []
+        if proprio.ee_pose_topic is None:
+            try:
+                self._arm = kinematics_of(contract)
+            except VilpError as error:  # what is recorded is none the worse
+                text = f"frozen pictures are not looked for: {error}"
+                self._unknown = [Finding(proprio.joint_state_topic, "arm", text, False)]
         self._began_ns = self._now_ns = 0
         self._failures: dict[tuple[str, str], Finding] = {}
 
@@ -169,14 +208,48 @@ class Audit:
             data: serialized.
         """
         self.tick(received_ns)
+        if (clock := self.commanded.get(topic)) is not None and stamp_ns > 0:
+            clock.add(1e-9 * received_ns, 1e-9 * (received_ns - stamp_ns))
         channel = self.channels.get(topic)
         if channel is None:
             return
-        channel.add(received_ns, stamp_ns, data)
+        for name in self._told(topic, data):
+            self.channels[name].add(received_ns, stamp_ns)
+        is_hand = topic == self._hand_topic and stamp_ns > 0
+        if is_hand and (position := self._hand(stamp_ns, data)) is not None:
+            self._frozen.moved(stamp_ns * 1e-9, position)
         if channel.camera and stamp_ns > 0:
+            self._frozen.check(topic, stamp_ns * 1e-9, data[_CONTENT:])
             for pair, skew in self._skews.items():
                 if topic in pair:
                     skew.add(pair.index(topic), stamp_ns)
+
+    def _told(self, topic: str, data: bytes) -> list[str]:
+        """Channels that a message is of: on the arm's topic others may publish theirs, too."""
+        proprio = self._contract.proprio
+        if topic != proprio.joint_state_topic or not (names := joint_names(data)):
+            return [topic]
+        self._named.update(names)
+        told = [] if set(names).isdisjoint(proprio.joint_names) else [topic]
+        if self._shared and proprio.gripper_joint in names:
+            told.append(self._gripper)
+        return told
+
+    def _hand(self, stamp_ns: int, data: bytes) -> np.ndarray | None:
+        """(3,) m; None where a message does not say. Of joints, once a control period is enough."""
+        if self._contract.proprio.ee_pose_topic is not None:
+            return pose_position(data)
+        near_ns = self._contract.control_period_s * 1e9
+        if self._arm is None or abs(stamp_ns - self._hand_ns) < near_ns:
+            return None
+        try:
+            message: Any = typestore().deserialize_cdr(data, "sensor_msgs/msg/JointState")
+            names = self._contract.proprio.joint_names
+            joints = joints_by_name(message, message.position, names)
+        except (VilpError, ValueError, IndexError, struct.error):
+            return None  # another's, or refused elsewhere by name
+        self._hand_ns = stamp_ns
+        return self._arm.forward(joints)[:3] if np.isfinite(joints).all() else None
 
     def tick(self, now_ns: int) -> None:
         """Tells the time, on the clock of reception."""
@@ -188,10 +261,16 @@ class Audit:
         self._failures.setdefault((channel, what), Finding(channel, what, text))
 
     def findings(self) -> list[Finding]:
-        """Every bound that is broken by now."""
-        found = list(self._failures.values())
+        """Every bound that is broken by now, and what else is worth a word."""
+        found = [*self._failures.values(), *self._unknown]
         for topic, channel in self.channels.items():
             found += self._judge(topic, channel)
+        half_s, stale_s = self._contract.control_period_s / 2, self._contract.staleness_s
+        clocks = {topic: channel.clock for topic, channel in self.channels.items()}
+        told = dict(self.commanded)
+        if self._shared:  # often the same messages: no second witness
+            told[self._gripper] = clocks.pop(self._gripper)
+        found += [Finding(*words) for words in disagreements(clocks, half_s, stale_s, told)]
         for (first, second), skew in self._skews.items():
             if skew.beyond > SKEW_SHARE * max(skew.frames, 20):
                 text = (
@@ -205,11 +284,11 @@ class Audit:
         elapsed_s = (self._now_ns - self._began_ns) * 1e-9
         if not channel.count:
             missing = channel.required and elapsed_s >= WAIT_S
-            return [Finding(topic, "missing", "nothing came")] if missing else []
+            text, joints = "nothing came", self._contract.proprio.joint_state_topic
+            if self._named and topic in (joints, self._gripper):
+                text += f"; joints named on {joints} are {', '.join(sorted(self._named))}"
+            return [Finding(topic, "missing", text)] if missing else []
         found = {}
-        span_s = (channel.last_ns - channel.first_ns) * 1e-9
-        if span_s > WAIT_S and channel.rate_hz < RATE_SHARE * channel.promised_hz:
-            found["rate"] = f"{channel.rate_hz:.1f} Hz, promised {channel.promised_hz:g} Hz"
         if channel.gap_ns * 1e-9 > self._contract.staleness_s:
             at_s = (channel.gap_at_ns - channel.first_ns) * 1e-9
             found["gap"] = f"a gap of {channel.gap_ns * 1e-9:.2f} s at {at_s:.1f} s"
@@ -222,20 +301,32 @@ class Audit:
             found["duplicates"] = f"{channel.duplicates} stamps came twice"
         if channel.backwards:
             found["backwards"] = f"{channel.backwards} stamps lie before the one before them"
-        if channel.camera and self._frozen(topic, channel):
-            found["frozen"] = f"the same picture for {channel.frozen_ns * 1e-9:.1f} s"
-        return [Finding(topic, what, text) for what, text in found.items()]
+        if frozen := self._frozen.found.get(topic):
+            found["frozen"] = str(frozen)
+        rate = self._judge_rate(topic, channel)
+        return rate + [Finding(topic, what, text) for what, text in found.items()]
 
-    def _frozen(self, topic: str, channel: Channel) -> bool:
-        frozen_s = channel.frozen_ns * 1e-9
-        others = [c for name, c in self.channels.items() if c.camera and name != topic]
-        moved = any(c.frozen_ns * 1e-9 < frozen_s / 2 for c in others if c.count)
-        return frozen_s > (FROZEN_S if moved else ALL_FROZEN_S)
+    def _judge_rate(self, topic: str, channel: Channel) -> list[Finding]:
+        """A state must come as often as is needed, a camera as often as is promised, no oftener."""
+        span_s = (channel.last_ns - channel.first_ns) * 1e-9
+        off = channel.rate_hz / channel.promised_hz - 1
+        if span_s <= WAIT_S or abs(off) <= RATE_OFF or (off > 0 and not channel.camera):
+            return []
+        text = f"{channel.rate_hz:.1f} Hz, promised {channel.promised_hz:g} Hz"
+        breaks = off < -RATE_BROKEN or 1 / (1 + off) < 1 - RATE_BROKEN
+        if not (breaks or channel.camera):
+            return []
+        return [Finding(topic, "rate", text, breaks)]
 
     def report(self) -> dict[str, Any]:
-        """Figures and findings, as they stand in the bag's metadata."""
+        """Figures and findings, as they stand in the bag's metadata.
+
+        `findings` break an episode, `remarks` do not.
+        """
+        found = self.findings()
         return {
-            "findings": [str(finding) for finding in self.findings()],
+            "findings": [str(finding) for finding in found if finding.breaks],
+            "remarks": [str(finding) for finding in found if not finding.breaks],
             "channels": {
                 topic: {
                     "messages": channel.count,
@@ -246,7 +337,7 @@ class Audit:
                     "duplicates": channel.duplicates,
                     "backwards": channel.backwards,
                     "unstamped": channel.unstamped,
-                    **({"frozen_s": round(channel.frozen_ns * 1e-9, 3)} if channel.camera else {}),
+                    "drift_ms": round(1e3 * (channel.clock.moved_s or 0.0), 1),
                 }
                 for topic, channel in self.channels.items()
             },

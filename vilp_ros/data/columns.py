@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from vilp_ros.data.episodes import DatasetError, Episode
+from vilp_ros.data.episode import Episode
+from vilp_ros.data.hdf5 import DatasetError
+from vilp_ros.errors import VilpError
+from vilp_ros.geometry import continuous_quats
 
 
 @dataclass(frozen=True)
@@ -18,15 +24,64 @@ class Meta:
     action_kind: str = "ee_pose"
 
 
+class Import(NamedTuple):
+    """An episode of another project.
+
+    Attributes:
+        where: names it in errors: its dataset, and which of it.
+        id: tells it from others: its number or name, and a digest of what was read.
+        episode: itself.
+    """
+
+    where: str
+    id: str
+    episode: Episode
+
+
+def named(error: VilpError, path: Path, where: str) -> VilpError:
+    """An error that says of which episode it is; one that names the dataset's path does."""
+    return error if str(path) in str(error) else DatasetError(f"{where}: {error}")
+
+
+@dataclass
+class Reading:
+    """A dataset of another project, read an episode at a time.
+
+    Attributes:
+        meta: what holds for all episodes.
+        episodes: each, or why it cannot be had; the others are had nevertheless.
+        notes: what the user should know; complete when the last episode was read.
+    """
+
+    meta: Meta
+    episodes: Iterator[Import | VilpError]
+    notes: list[str] = field(default_factory=list)
+
+
+def continuous(episode: Episode) -> tuple[np.ndarray, np.ndarray | None]:
+    """Poses `(T+1, 7)` and actions `(T, 8)` whose quaternions do not change sign on the way.
+
+    Others regress them as they are. A hand that points down is where ours, with w >= 0, jump.
+    """
+    pose = np.array(episode.ee_pose)
+    pose[:, 3:] = continuous_quats(pose[:, 3:])
+    if episode.actions is None:
+        return pose, None
+    actions = np.array(episode.actions)
+    against = np.sum(actions[:, 3:7] * pose[:-1, 3:], axis=1) < 0
+    actions[against, 3:7] *= -1
+    return pose, actions
+
+
 def columns(episode: Episode) -> dict[str, np.ndarray]:
     """Numbers of an episode under the names that robomimic and diffusion_policy use, `(T+1, ...)`.
 
     The fingers are two joints, half the width each.
     """
-    half = episode.gripper_width[:, None] / 2
+    half, pose = episode.gripper_width[:, None] / 2, continuous(episode)[0]
     return {
-        "robot0_eef_pos": episode.ee_pose[:, :3],
-        "robot0_eef_quat": episode.ee_pose[:, 3:],
+        "robot0_eef_pos": pose[:, :3],
+        "robot0_eef_quat": pose[:, 3:],
         "robot0_gripper_qpos": np.concatenate([half, -half], axis=1),
         "robot0_joint_pos": episode.joint_position,
         "robot0_joint_vel": episode.joint_velocity,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vilp_ros.contract import Contract
-from vilp_ros.data.observe import from_pose, joints_by_name, seconds
+from vilp_ros.data.observe import MessageError, joints_by_name, pose_in, seconds
 from vilp_ros.data.synchroniser import SAME_S
 
 COMMANDER, SOURCE = "commander", "controller/command_source"
@@ -41,7 +41,13 @@ class Commands:
         self._by_policy = False
 
     def add(self, what: str, message: Any) -> None:
-        """Takes a message of one of `topics`."""
+        """Takes a message of one of `topics`.
+
+        Raises:
+            MessageError: it bears no stamp, is of another frame, or lacks a joint.
+        """
+        if what in ("arm", "gripper") and seconds(message.header.stamp) == 0:
+            raise MessageError("the header bears no stamp: make who commands set it")
         if what == "source":
             self._by_policy = True
         elif what == "commander":
@@ -51,7 +57,8 @@ class Commands:
         elif len(message.position):
             acts_s = self._acts_s(message.header.stamp)
             self._gripper_stamps.append(_rising(acts_s, self._gripper_stamps))
-            self._gripper.append(float(message.position[0]))
+            width = self._contract.recorded_width
+            self._gripper.append(width.metres(float(message.position[0])))
 
     def before(self, stamp_s: float) -> int:
         """How many arm commands were sent before a time.
@@ -59,6 +66,10 @@ class Commands:
         Strictly: one with the stamp of a frame was made from that frame, and acts after it.
         """
         return bisect.bisect_left(self.stamps, stamp_s - SAME_S)
+
+    def grips(self, stamp_s: float) -> bool:
+        """Whether the gripper had been told anything before a time."""
+        return bool(self._gripper_stamps) and self._gripper_stamps[0] < stamp_s - SAME_S
 
     def action(self, stamp_s: float, width: float) -> np.ndarray:
         """(8,) in force at a time; the width stands in where the gripper was told nothing."""
@@ -85,7 +96,7 @@ class Commands:
     def _targets(self, message: Any) -> list[tuple[float, np.ndarray]]:
         """Targets with how many seconds after the message's stamp each acts."""
         if self._contract.action.kind == "ee_pose":
-            return [(0.0, from_pose(message.pose))]
+            return [(0.0, pose_in(message, self._contract.base_frame))]
         names = self._contract.proprio.joint_names
         if not hasattr(message, "points"):
             return [(0.0, joints_by_name(message, message.position, names))]

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vilp_ros.data.episodes import Episode, EpisodeFile
+from vilp_ros.data.episode import Episode
+from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.data.rest import still, words
 
-IDLE_M, IDLE_RAD = 1e-4, 1e-3
-"""Moving less than this in a control period is standing still."""
 _FAR = 3.5
 """Robust standard deviations from the median."""
 
@@ -24,12 +24,14 @@ class Figures(NamedTuple):
         jerk: root mean square of the third difference of the hand's position, m/s^3.
         idle: share of the periods in which neither hand nor fingers moved.
         path: metres that the hand went.
+        rest: how long nothing moves at a time, in words; empty where that is little.
     """
 
     seconds: float
     jerk: float
     idle: float
     path: float
+    rest: str = ""
 
 
 class Oddity(NamedTuple):
@@ -43,12 +45,16 @@ def figures(episode: Episode, period_s: float) -> Figures:
     """Figures of one episode; images are not needed."""
     position = episode.ee_pose[:, :3]
     steps = np.linalg.norm(np.diff(position, axis=0), axis=1)
-    fingers = np.abs(np.diff(episode.gripper_width))
-    joints = np.abs(np.diff(episode.joint_position, axis=0)).max(axis=1)
-    still = (steps < IDLE_M) & (fingers < IDLE_M) & (joints < IDLE_RAD)
+    idle = still(position, episode.gripper_width, episode.joint_position, period_s)
     third = np.diff(position, n=3, axis=0) / period_s**3
     jerk = float(np.sqrt((third**2).sum(axis=1).mean())) if len(third) else 0.0
-    return Figures(len(episode) * period_s, jerk, float(still.mean()), float(steps.sum()))
+    return Figures(
+        seconds=len(episode) * period_s,
+        jerk=jerk,
+        idle=float(idle.mean()),
+        path=float(steps.sum()),
+        rest=words(idle, period_s),
+    )
 
 
 def outliers(values: Mapping[int, Figures]) -> list[Oddity]:
@@ -77,7 +83,7 @@ def statistics(file: EpisodeFile) -> dict[str, Any]:
     """Of a whole dataset, read an episode at a time and without its images."""
     every: dict[int, Figures] = {}
     roles: Counter[str] = Counter()
-    success = disturbed = steps = 0
+    success = disturbed = repeated = steps = 0
     sums: dict[str, list[np.ndarray]] = {}
     for index in range(len(file)):
         episode = file.read(index, ())
@@ -86,6 +92,7 @@ def statistics(file: EpisodeFile) -> dict[str, Any]:
         success += episode.success
         steps += len(episode)
         disturbed += int(episode.disturbed.sum())
+        repeated += 0 if episode.repeated is None else int(episode.repeated.sum())
         channels = {
             "ee_position": episode.ee_pose[:, :3],
             "gripper_width": episode.gripper_width[:, None],
@@ -111,6 +118,8 @@ def statistics(file: EpisodeFile) -> dict[str, Any]:
         "jerk": _spread([f.jerk for f in every.values()]),
         "idle": _spread([f.idle for f in every.values()]),
         "channels": {name: _channel(np.stack(rows)) for name, rows in sums.items()},
+        "rests": {str(index): f.rest for index, f in every.items() if f.rest},
+        "repeated": repeated,
         "outliers": {str(o.episode): o.text for o in outliers(every)},
     }
 

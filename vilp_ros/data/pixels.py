@@ -1,4 +1,4 @@
-"""Pixels of an Image message as policies see them, live and from a bag alike."""
+"""A camera's picture as policies see it, live and from a bag alike."""
 
 from __future__ import annotations
 
@@ -9,78 +9,69 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vilp_ros.contract import View
+from vilp_ros.data import compressed
 from vilp_ros.data.depth import grey_depth
-from vilp_ros.errors import VilpError
+from vilp_ros.data.encodings import PixelError, decode_colour, decode_depth
+from vilp_ros.data.scaling import fit
 
-_ORDER = {
-    "rgb8": (3, (0, 1, 2)),
-    "bgr8": (3, (2, 1, 0)),
-    "rgba8": (4, (0, 1, 2)),
-    "bgra8": (4, (2, 1, 0)),
-    "mono8": (1, (0, 0, 0)),
-}
-_DEPTH = {"32FC1": ("f4", 1.0), "16UC1": ("u2", 1e-3)}
-
-
-class PixelError(VilpError):
-    """An image that is not what the contract promises."""
+__all__ = ["PixelError", "described", "promised", "rgb_pixels"]
 
 
 def rgb_pixels(view: View, message: Any) -> NDArray[np.uint8]:
-    """Pixels of a view, scaled where its camera's are more.
+    """Pixels of a view, cut and scaled where its camera's are more.
 
     Args:
         view: of the contract.
-        message: sensor_msgs/Image, of rclpy or read from a bag; rows may be padded (`step`).
+        message: sensor_msgs/Image (rows may be padded) or sensor_msgs/CompressedImage, of rclpy or
+            read from a bag.
 
     Returns:
         (H, W, 3) uint8 rgb, contiguous; of a depth view grey, see `grey_depth`.
 
     Raises:
-        PixelError: another size or encoding than promised, or fewer bytes than the size needs.
+        PixelError: another size or encoding than promised, or bytes that are no such picture.
     """
-    height, width = view.published
-    if (message.height, message.width, message.encoding) != (height, width, view.encoding):
+    if (found := described(view, message)) != promised(view):
         raise PixelError(
-            f"found {message.height}x{message.width} {message.encoding}, the contract promises "
-            f"{height}x{width} {view.encoding}: set the driver, or the view's camera_size"
+            f"found {found}, the contract promises {promised(view)}: set the driver, or the "
+            "view's camera_size"
         )
+    packed = hasattr(message, "format")
     if view.depth_range_m is not None:
-        kind, metres = _DEPTH[view.encoding]
-        dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
-        depth = np.ascontiguousarray(_rows(view, message, dtype.itemsize)).view(dtype)
-        depth_m = depth.astype(np.float32) * np.float32(metres)
+        depth_m = compressed.unpack_depth(message) if packed else decode_depth(message)
         # Between an edge and what is behind it lies nothing: depths are chosen, never mixed.
         return grey_depth(_scaled(view, depth_m, cv2.INTER_NEAREST_EXACT), view.depth_range_m)
-    channels, order = _ORDER[view.encoding]
-    pixels = _rows(view, message, channels).reshape(height, width, channels)
-    pixels = _scaled(view, pixels, cv2.INTER_AREA).reshape(view.height, view.width, channels)
-    if order == (0, 1, 2) and channels == 3:
-        return np.ascontiguousarray(pixels)
-    return np.ascontiguousarray(pixels[..., order])
+    pixels = compressed.unpack_colour(message) if packed else decode_colour(message)
+    return np.ascontiguousarray(_scaled(view, pixels, cv2.INTER_AREA))
 
 
-def _rows(view: View, message: Any, pixel_bytes: int) -> NDArray[np.uint8]:
-    """Bytes of the picture (H, W * pixel_bytes), without padding."""
-    height, width = view.published
-    row = width * pixel_bytes
-    step = message.step or row
-    if step < row or len(message.data) < height * step:
-        raise PixelError(
-            f"image of {height}x{width} {view.encoding} needs "
-            f"{height * max(step, row)} bytes, found {len(message.data)} in rows of {step}"
-        )
-    rows = np.frombuffer(message.data, np.uint8)[: height * step].reshape(-1, step)
-    return rows[:, :row]
+def described(view: View, message: Any) -> str:
+    """Size and encoding of a picture of this view, as they are: "480x640 rgb8".
+
+    Reads the header of what is compressed; a damaged one may ask for gigabytes of pixels.
+
+    Raises:
+        PixelError: it is compressed and neither JPEG nor PNG.
+    """
+    if not hasattr(message, "format"):
+        return f"{message.height}x{message.width} {message.encoding}"
+    height, width = compressed.picture_size(message)
+    encoding = view.encoding
+    if compressed.is_depth(message):
+        encoding = message.format.partition(";")[0]
+    elif view.depth_range_m is not None:
+        encoding = message.format
+    return f"{height}x{width} {encoding}"
+
+
+def promised(view: View) -> str:
+    """The same, as the contract has it."""
+    return "{}x{} ".format(*view.published) + view.encoding
 
 
 def _scaled(view: View, picture: NDArray[Any], interpolation: int) -> NDArray[Any]:
-    """The middle of a picture (H, W, ...), in the view's proportions, at the view's size."""
-    height, width = picture.shape[:2]
-    if (height, width) == (view.height, view.width):
-        return picture
-    scale = min(height / view.height, width / view.width)
-    rows, columns = round(scale * view.height), round(scale * view.width)
-    top, left = (height - rows) // 2, (width - columns) // 2
-    middle = picture[top : top + rows, left : left + columns]
-    return cv2.resize(middle, (view.width, view.height), interpolation=interpolation)
+    """The view's rectangle of a picture (H, W, ...), the middle of it, at the view's size."""
+    if view.crop is not None:
+        top, left, height, width = view.crop
+        picture = picture[top : top + height, left : left + width]
+    return fit(picture, (view.height, view.width), interpolation)

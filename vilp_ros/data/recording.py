@@ -19,7 +19,8 @@ from rosbags.interfaces import Qos
 from vilp_ros import __version__
 from vilp_ros.contract import Contract
 from vilp_ros.data.audit import Audit
-from vilp_ros.data.bag import BagError, BagWriter, header_stamp_ns
+from vilp_ros.data.bag import BagError, header_stamp_ns
+from vilp_ros.data.bag_writer import BagWriter
 
 OUTCOMES = ("success", "failure", "unlabelled")
 TRASH = ".trash"
@@ -200,6 +201,8 @@ class Recording:
         message += f" messages, {self.writer.bytes / 1e6:.1f} MB"
         if report["findings"]:
             message += f"; marked broken: {'; '.join(report['findings'])}"
+        if report["remarks"]:
+            message += f"; {'; '.join(report['remarks'])}"
         return Ended(self.path, message, report["findings"])
 
     def _attempt(self, action: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vilp_ros.data.synchroniser import Track
+from vilp_ros.data.synchroniser import HISTORY_S, Track
 from vilp_ros.geometry import ee_proprio, slerp
 
 Array = NDArray[np.float64]
@@ -28,7 +28,7 @@ class RobotState(NamedTuple):
         return ee_proprio(self.ee_pose, self.gripper_width)
 
     def as_action(self, kind: str) -> Array:
-        """(8,) the action that would keep the arm here."""
+        """(A,) the action that would keep the arm here."""
         arm = self.ee_pose if kind == "ee_pose" else self.joint_position
         return np.append(arm, self.gripper_width)
 
@@ -63,7 +63,7 @@ class Past(Track[RobotState]):
     """
 
     def __init__(self, period_s: float) -> None:
-        super().__init__(blend_state)
+        super().__init__(blend_state, max(HISTORY_S, 4 * period_s))
         self._period_s = period_s
 
     def before(self, stamp_s: float) -> RobotState | None:

@@ -54,6 +54,24 @@ def undisturbed(
     return steps[~disturbed[ahead].any(axis=1)]
 
 
+def fresh(
+    steps: np.ndarray, repeated: np.ndarray, last: np.ndarray, horizon: int, interval: int
+) -> np.ndarray:
+    """Those of `steps` at which a picture is new, and at the frames of a plan from there too.
+
+    Args:
+        steps: `(N,)` frame indices.
+        repeated: `(F,)` bool per frame, True where its picture is that of the frame before.
+        last: `(F,)` index of the last frame of each frame's episode.
+        horizon: future frames that must be new; 0: only the present one.
+        interval: control periods between them.
+    """
+    new = ~repeated[steps]
+    if horizon:
+        new &= ~repeated[future(steps, last, horizon, interval)].any(axis=1)
+    return steps[new]
+
+
 def future(steps: np.ndarray, last: np.ndarray, horizon: int, interval: int = 1) -> np.ndarray:
     """Frames 1..horizon times `interval` after each step, the episode's last repeated: `(N, T)`."""
     return np.minimum(steps[:, None] + interval * (1 + np.arange(horizon)), last[steps][:, None])

@@ -17,8 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from vilp_ros.data.columns import Meta, columns, from_columns
-from vilp_ros.data.episodes import DatasetError, Episode
+from vilp_ros.data.aim import aim
+from vilp_ros.data.columns import Import, Meta, columns, continuous, from_columns, named
+from vilp_ros.data.episode import Episode
+from vilp_ros.data.hdf5 import DatasetError, sentences
+from vilp_ros.errors import VilpError
 
 CHUNK = 16
 _OURS = "vilp_ros"
@@ -84,7 +87,8 @@ class ZarrWriter:
         episode.check()
         rows = {f"{view}_image": frames for view, frames in episode.images.items()}
         rows |= {key: np.asarray(v, np.float32) for key, v in columns(episode).items()}
-        actions = np.zeros((len(episode), 8)) if episode.actions is None else episode.actions
+        _, told = continuous(episode)
+        actions = np.zeros((len(episode), 8)) if told is None else told
         rows["action"] = np.asarray(np.concatenate([actions, actions[-1:]]), np.float32)
         rows["disturbed"] = np.append(episode.disturbed, False).astype(np.uint8)
         for key, values in rows.items():
@@ -110,7 +114,7 @@ class ZarrWriter:
         (self._path / ".zattrs").write_text(json.dumps(body))
 
 
-def read(path: Path, task: str = "") -> tuple[Meta, Iterator[Episode]]:
+def read(path: Path, task: str = "") -> tuple[Meta, Iterator[Import | VilpError]]:
     """Episodes of a folder, or of a `.zarr.zip`.
 
     Raises:
@@ -132,19 +136,31 @@ def read(path: Path, task: str = "") -> tuple[Meta, Iterator[Episode]]:
     return meta, _episodes(root, ours.get("episodes", []), str(path))
 
 
-def _episodes(root: Any, labels: list[dict[str, Any]], where: str) -> Iterator[Episode]:
+def _episodes(root: Any, labels: list[dict[str, Any]], where: str) -> Iterator[Import | VilpError]:
     ends = _load(root / "meta" / "episode_ends", None)
     keys = [child.name for child in (root / "data").iterdir() if (child / ".zarray").is_file()]
     for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends)):
-        found = {key: _load(root / "data" / key, (int(start), int(end))) for key in keys}
-        actions, disturbed = found.pop("action", None), found.pop("disturbed", None)
-        rest: dict[str, object] = dict(labels[number]) if labels else {}
-        if rest.get("role") == "action_free" or actions is None or actions.shape[1] != 8:
-            actions = None
-        if disturbed is not None:
-            rest["disturbed"] = disturbed[:-1].astype(bool)
         name = f"{where}, episode {number}"
-        yield from_columns(found, None if actions is None else actions[:-1], name, **rest)
+        try:
+            with sentences(name):
+                found = {key: _load(root / "data" / key, (int(start), int(end))) for key in keys}
+                episode = _episode(found, dict(labels[number]) if labels else {}, name)
+                episode.check(where=name)
+                if not labels:  # another's
+                    aim(episode)
+        except VilpError as error:
+            yield named(error, Path(where), name)
+            continue
+        yield Import(name, f"{number}:{episode.digest()}", episode)
+
+
+def _episode(found: dict[str, np.ndarray], rest: dict[str, object], where: str) -> Episode:
+    actions, disturbed = found.pop("action", None), found.pop("disturbed", None)
+    if rest.get("role") == "action_free" or actions is None or actions.shape[1] != 8:
+        actions = None
+    if disturbed is not None:
+        rest["disturbed"] = disturbed[:-1].astype(bool)
+    return from_columns(found, None if actions is None else actions[:-1], where, **rest)
 
 
 def _load(folder: Any, span: tuple[int, int] | None) -> np.ndarray:

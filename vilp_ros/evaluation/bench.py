@@ -36,7 +36,8 @@ def record_observations(bundle: str | Path, path: Path, n: int = 16) -> None:
     from vilp_ros.sim.experts import make_expert
 
     spec = load_spec(bundle)
-    env = SimEnv(spec.task, views=tuple(spec.views), size=next(iter(spec.views.values())))
+    size = next(iter(spec.views.values()))
+    env = SimEnv(spec.task, views=tuple(spec.views), size=size, depth_range_m=spec.depth_range_m)
     try:
         obs = env.reset(600_000)
         expert = make_expert(env, np.random.default_rng(0))
@@ -61,7 +62,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were taken on: processor, usable cores, load, versions."""
+    """What the figures were taken on: processor, usable cores, load, GPU, versions."""
     import importlib.metadata as metadata
 
     model = platform.processor() or "unknown"
@@ -75,6 +76,9 @@ def machine() -> dict[str, Any]:
         "load_average": list(os.getloadavg()),
         "python": platform.python_version(),
     }
+    import torch
+
+    facts["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     for package in ("torch", "openvino"):
         try:
             facts[package] = metadata.version(package)
@@ -120,13 +124,18 @@ def bench(
         many of 16 observations as both reached.
 
     Raises:
-        VilpError: unknown engine, or a process failed; its last lines are in the message.
+        VilpError: an engine or the device is not here, steps beyond the schedule, or a process
+            failed; its last lines are in the message.
     """
     from vilp_ros.policy.bundle import load_spec
-    from vilp_ros.policy.engines import ENGINES
+    from vilp_ros.policy.config import TRAIN_TIMESTEPS
+    from vilp_ros.policy.engines import choose_device, require_engine
 
-    if unknown := set(engines) - set(ENGINES):
-        raise VilpError(f"unknown engine {min(unknown)!r}; available: {', '.join(ENGINES)}")
+    device = choose_device(device)
+    for engine in engines:
+        require_engine(engine, "cpu" if engine == "openvino" else device)
+    if wrong := [n for n in steps if not 1 <= n <= TRAIN_TIMESTEPS]:
+        raise VilpError(f"{wrong[0]} denoising steps: expected 1 to {TRAIN_TIMESTEPS}")
     facts = machine()  # before we load the machine ourselves
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -31,7 +31,7 @@ class Job:
 
     Attributes:
         bundle: folder of the policy bundle.
-        engine: `torch` or `openvino`.
+        engine: of `vilp_ros.policy.engines.ENGINES`.
         threads: threads of that engine.
         steps: DDIM step counts, one row each.
         repeats: measured replans a row, and as many again with decoding.
@@ -72,7 +72,6 @@ def measure(job: Job) -> Iterator[dict[str, Any]]:
     policy.act(plan, noise)
     policy.decode(plan)
     load_s = time.perf_counter() - began
-    acts_on_frames = policy_spec.method == "vilp" and policy_spec.low_level.kind == "frames"
     actions: dict[str, np.ndarray] = {}
     for steps in job.steps:
         policy_spec.sampler.planner_steps = policy_spec.sampler.idm_steps = steps
@@ -86,7 +85,7 @@ def measure(job: Job) -> Iterator[dict[str, Any]]:
         }
         row |= {f"{p}_ms": percentiles(plain[:, i], 1e3) for i, p in enumerate(PARTS)}
         row["plans_per_s"] = 1.0 / float(plain[:, -1].mean())
-        if acts_on_frames:  # every frame was decoded for the actions
+        if policy.acts_on_frames:  # every frame was decoded for the actions
             decode, whole = np.empty(0), plain[:, -1]
         else:
             decode, whole = _times(policy, noise, inputs, job, decode=True)[0][:, -2:].T

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vilp_ros.contract import Contract
 from vilp_ros.control.latency import MAX_LAG_S, Lag, lag
 from vilp_ros.data.bag import Bag
-from vilp_ros.data.observe import from_pose, joints_by_name, seconds
+from vilp_ros.data.observe import STATES, Observer, from_pose, joints_by_name, seconds
 from vilp_ros.data.pixels import rgb_pixels
 
 Samples = tuple[list[float], list[Any]]  # header stamps (s), values
@@ -41,19 +41,14 @@ def latencies(contract: Contract, path: str | Path) -> dict[str, Lag]:
 
 class _Recorded:
     def __init__(self, contract: Contract, bag: Bag) -> None:
-        self._contract, action, proprio = contract, contract.action, contract.proprio
+        self._contract, action = contract, contract.action
         self._by_pose = action.sends == "ee_pose"
         self._samples: dict[str, Samples] = {}
         told = action.pose_topic if self._by_pose else action.joint_topic
-        named = {
-            "told": told,
-            "pose": proprio.ee_pose_topic,
-            "joints": proprio.joint_state_topic,
-            "width": proprio.gripper_topic,
-            "told width": action.width_topic,
-        }
-        named |= {view.name: view.topic for view in contract.views.values()}
-        channels = {bag.topic(topic): name for name, topic in named.items() if topic}
+        observer = Observer(contract)
+        named: dict[Any, str] = {told: "told", action.width_topic: "told width"}
+        named.update(observer.topics)
+        channels = {bag.topic(topic): name for topic, name in named.items() if topic}
         recorded = [topic for topic in channels if topic in bag.kinds]
         before: dict[str, tuple[float, NDArray]] = {}
         for topic, _, message in bag.messages(recorded):
@@ -65,8 +60,13 @@ class _Recorded:
                     last_s, last = before[name]
                     self._note(name, (stamp_s + last_s) / 2, float(abs(pixels - last).mean()))
                 before[name] = (stamp_s, pixels)
+            elif name in STATES:
+                for part, value in observer.read(name, message)[1].items():
+                    if part == "ee_pose":
+                        value = value[:3]
+                    self._note(part, seconds(message.header.stamp), value)
             else:
-                self._note(name, *self._value(name, message))
+                self._note(name, *self._told(name, message))
 
     def _note(self, name: str, time_s: float, value: Any) -> None:
         times, values = self._samples.setdefault(name, ([], []))
@@ -74,12 +74,12 @@ class _Recorded:
             times.append(time_s)
             values.append(value)
 
-    def _value(self, name: str, message: Any) -> tuple[float, Any]:
+    def _told(self, name: str, message: Any) -> tuple[float, Any]:
         stamp_s = seconds(message.header.stamp)
         if hasattr(message, "pose"):
             return stamp_s, from_pose(message.pose)[:3]
-        if "width" in name:
-            return stamp_s, float(message.position[0])
+        if name == "told width":
+            return stamp_s, self._contract.recorded_width.metres(float(message.position[0]))
         names = self._contract.proprio.joint_names
         if hasattr(message, "points"):
             first = message.points[0]
@@ -94,11 +94,11 @@ class _Recorded:
 
     def lags(self) -> dict[str, Lag]:
         late_s = self._contract.proprio.latency_s
-        hand = self._get("pose", late_s)
+        hand = self._get("ee_pose", late_s)
         moved = hand if self._by_pose else self._get("joints", late_s)
         found = {
             "action": _largest(self._get("told"), moved),
-            "gripper": _largest(self._get("told width"), self._get("width", late_s)),
+            "gripper": _largest(self._get("told width"), self._get("gripper", late_s)),
         }
         for name in self._contract.views:
             found[f"views.{name}"] = _seen(hand, self._get(name))

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vilp_ros.data.episodes import EpisodeWriter
+from vilp_ros.data.episode_writer import EpisodeWriter
 from vilp_ros.sim.collect import record
 from vilp_ros.sim.demonstrator import Job
 from vilp_ros.sim.env import SimEnv
-from vilp_ros.sim.experts import MODES
+from vilp_ros.sim.task import load_task
 
 VALIDATION_SEEDS = 600_000
 
@@ -27,7 +27,7 @@ def record_held_out(task: str, path: Path, episodes: int, noise: float) -> None:
         episodes: how many.
         noise: share of disturbed control periods; collections for training use 0.25.
     """
-    modes = MODES[task]
+    modes = load_task(task).modes
     with (
         EpisodeWriter(path, task=task) as writer,
         closing(SimEnv(task)) as env,

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vilp_ros.canvas import on_canvas
 from vilp_ros.control.limits import SafetyLimits
 from vilp_ros.data.bag import Bag, BagError
 from vilp_ros.data.bag_reader import BagReader
-from vilp_ros.data.frames import Frame, Frames
+from vilp_ros.data.frames import Frame
 from vilp_ros.data.observe import Observation, joints_by_name, seconds
 from vilp_ros.data.recording import bundle_hash
 from vilp_ros.data.robot_state import Past, RobotState
@@ -86,7 +87,7 @@ def replay_step(path: Path, bundle: Path, policy: Policy, at_s: float) -> Step:
     with Bag(path) as bag:
         wanted = _inference(bag, policy, at_s)
         observation, before = _inputs(bag, policy, wanted)
-        images = np.stack([observation.images[view] for view in policy.spec.views])
+        images = on_canvas([observation.images[view] for view in policy.spec.views])
         previous = before.proprio if before else None
         state = policy.encode(images, observation.state.proprio, previous)
         tries = [
@@ -147,13 +148,13 @@ def execute(path: Path, task: str | None = None) -> tuple[bool, float]:
         task = task or bag.labels.get("task")
         if not reader.has_commands:
             raise BagError(f"{path} has no commands to execute: it is action-free")
-        if int(bag.labels.get("seed", -1)) < 0 or not task:
+        if bag.seed < 0 or not task:
             raise BagError(f"{path} does not say which scene it was: it has no seed or no task")
         states = [(frame.stamp_s, frame.state) for frame in frames]
         contract, kind = reader.contract, reader.contract.action.kind
         limits = SafetyLimits(contract.limits, kind)
         with SimEnv(task, views=(), action_kind=kind) as env:
-            env.reset(int(bag.labels["seed"]))
+            env.reset(bag.seed)
             for _ in range(_START_PERIODS):  # the episode need not begin at rest
                 env.apply(states[0][1].as_action(kind))
             command, far_m, done = None, 0.0, False
@@ -174,8 +175,7 @@ def execute(path: Path, task: str | None = None) -> tuple[bool, float]:
 
 def _frames(bag: Bag) -> tuple[Iterator[Frame], BagReader]:
     reader = BagReader(bag)
-    frames = Frames(reader.contract, bag.path)
-    return (f for o in reader.observations() for f in frames.add(o)), reader
+    return reader.frames(), reader
 
 
 def _inference(bag: Bag, policy: Policy, at_s: float) -> Inference:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vilp_ros.canvas import on_canvas
 from vilp_ros.data.commands import Commands
 from vilp_ros.data.frames import Frame
 from vilp_ros.geometry import quat_angle
@@ -56,7 +57,7 @@ class Shadow:
     def see(self, frame: Frame) -> None:
         """Plans from a frame."""
         policy = self._policy
-        images = np.stack([frame.images[view] for view in policy.spec.views])
+        images = on_canvas([frame.images[view] for view in policy.spec.views])
         before = frame.before.proprio if frame.before else None
         state = policy.encode(images, frame.state.proprio, before)
         actions = policy.act(policy.plan(state, self._noise), self._noise)

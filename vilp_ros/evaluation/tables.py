@@ -46,6 +46,23 @@ def idm_table(report: dict[str, Any]) -> Table:
     return table
 
 
+def actions_table(report: dict[str, Any]) -> Table:
+    """Of `open_loop.open_loop`."""
+    count = report["n_action_steps"]
+    table = plain_table(
+        f"actions on {report['episodes']} held-out episodes of {report['task']}, {report['plans']} "
+        f"plans:\nmean error of the first {count} actions / of the last of them",
+        ("actions from", "position mm", "rotation deg", "gripper right"),
+    )
+    for name, row in report["rows"].items():
+        shown = (
+            f"{row[key]['mean']:.1f} / {row['last'][key]['mean']:.1f}"
+            for key in ("position_mm", "rotation_deg")
+        )
+        table.add_row(name, *shown, f"{100 * row['gripper_accuracy']:.1f} %")
+    return table
+
+
 def video_table(report: dict[str, Any]) -> Table:
     """Of `video.video`."""
     first, last = report["ahead_s"][0], report["ahead_s"][-1]
@@ -93,6 +110,24 @@ def gap_table(report: dict[str, Any]) -> Table:
         for measure, row in (report[key] or {}).items():
             means = (row["mean_success"], row["mean_failure"])
             table.add_row(measure, label, _area(row), *(_number(mean, 2) for mean in means))
+    return table
+
+
+def alarm_table(report: dict[str, Any]) -> Table:
+    """Of `foresight.alarm`."""
+    table = plain_table(
+        "does it tell another scene at the first replans?\n"
+        "threshold from half of the usual episodes, false alarms in the other half",
+        ("measure", "threshold", "false alarms", "scenes told", "of those that failed"),
+    )
+    for measure, row in report["alarm"].items():
+        table.add_row(
+            measure,
+            f"{row['threshold']:.2f}",
+            f"{row['false_alarms']}/{row['usual']}",
+            f"{row['told']}/{row['varied']}",
+            f"{row['told_of_failures']}/{row['failures']}",
+        )
     return table
 
 

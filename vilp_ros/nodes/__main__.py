@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Entry point of every executable; from `vilp_ros.nodes.process.run` on, signals are its."""
+    """Entry point of every executable; from `vilp_ros.ros.process.run` on, signals are its."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(0))
     program = Path(sys.argv[0]).stem

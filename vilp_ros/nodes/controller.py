@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -16,25 +16,26 @@ from std_srvs.srv import SetBool
 
 from vilp_ros.contract import Contract
 from vilp_ros.control.age import AgeTracker
-from vilp_ros.control.horizon import Horizon
-from vilp_ros.control.kinematics import Kinematics
-from vilp_ros.control.limits import SafetyLimits, UnsafeCommandError
-from vilp_ros.control.precheck import PreCheck
-from vilp_ros.control.timeline import ActionTimeline, Sample
+from vilp_ros.control.fit import Fit
+from vilp_ros.control.intake import Intake
+from vilp_ros.control.lead import Lead
+from vilp_ros.control.limits import UnsafeCommandError
+from vilp_ros.control.timeline import ActionTimeline
 from vilp_ros.control.watchdog import Watchdog
 from vilp_ros.data.observe import MessageError, seconds
 from vilp_ros.data.robot_state import RobotState
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.commands import LEAD_S, Commands
-from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Report
-from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.images import to_array
-from vilp_ros.nodes.lifecycle import ManagedNode
-from vilp_ros.nodes.messages import to_stamp, unpack_state
-from vilp_ros.nodes.parameters import CONTROLLER
-from vilp_ros.nodes.process import run
-from vilp_ros.nodes.slot import Worker
+from vilp_ros.kinematics import kinematics_of
+from vilp_ros.ros import qos
+from vilp_ros.ros.commands import LEAD_S, Commands
+from vilp_ros.ros.diagnostics import ERROR, OK, WARN, Report
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.images import to_array
+from vilp_ros.ros.lifecycle import ManagedNode
+from vilp_ros.ros.messages import to_stamp, unpack_state
+from vilp_ros.ros.parameters import CONTROLLER
+from vilp_ros.ros.process import run
+from vilp_ros.ros.slot import Worker
 
 Array = NDArray[np.float64]
 
@@ -57,25 +58,20 @@ class ControllerNode(ManagedNode):
         # Reading the clock and telling the timeline belong together: a thread that pauses between
         # the two would come with an earlier time than the other, as if the clock had been set.
         self._timing = threading.Lock()
-        super().__init__("controller", CONTROLLER, **options)
+        super().__init__("controller", CONTROLLER, "planner", **options)
 
     def _setup(self) -> None:
-        from vilp_ros.nodes.bundle import load  # torch: only when weights are wanted
+        from vilp_ros.ros.bundle import load  # torch: only when weights are wanted
 
         self._contract = contract = Contract.load(find_contract(self._settings.contract))
         self._policy = load(self._settings, contract)
         self._spec, self._kind = self._policy.spec, contract.action.sends
-        self._kinematics = None
+        self._kinematics, self._fit, self._misfit = None, None, ""
         if self._kind != contract.action.kind:
-            assert contract.arm is not None  # the contract was checked
-            self._kinematics = Kinematics(contract.arm, contract.limits.joint_position)
-        self._checks = {}
-        if contract.limits.precheck != "off":
-            slow = contract.limits.precheck == "slow"
-            self._checks = {
-                kind: PreCheck(contract.limits, kind, contract.control_period_s, slow)
-                for kind in (contract.action.kind, self._kind)
-            }
+            self._kinematics = kinematics_of(contract)
+            if contract.proprio.ee_pose_topic is not None:
+                self._fit = Fit(contract, self._kinematics)
+        self._intake = Intake(contract, self._kinematics)
         self._noise = self._policy.noise(self._settings.noise_seed)
         rows, _, channels = self._spec.plan_shape
         for _ in range(3):
@@ -89,32 +85,28 @@ class ControllerNode(ManagedNode):
             self._settings.slow_s,
             self._settings.fade_in_s,
             contract.staleness_s,
+            contract.action_size(self._kind),
         )
-        smooth = contract.limits.dynamic(self._kind)
         whole = contract.action.transport == "joint_trajectory"
-        lead_s = LEAD_S if whole else 0.0
-        self._horizon = Horizon(contract.limits, self._kind, lead_s) if smooth else None
-        self._news = False  # a plan that is not yet rolled out
-        self._slowed, self._finding = 0, ""
-        self._limits = SafetyLimits(contract.limits, self._kind)
+        self._lead = Lead(contract.limits, self._kind, LEAD_S if whole else 0.0)
         self._watchdog = Watchdog(dict.fromkeys(("plan", "observation"), contract.staleness_s))
         self._age = AgeTracker()
         self._enabled, self._executing = bool(self._settings.enabled), False
         self._waits = ""  # why nothing may be sent yet, nor planned for that
         self._state: RobotState | None = None
         self._refusal, self._refused_count = "", 0
-        self._holds, self._acted, self._max_step = 0, Counter[str](), 0.0
-        self._stop_moving("waiting for the first plan")
+        self._ends_s, self._disabled = math.inf, "disabled"
+        self._lead.forget("waiting for the first plan")
         self._make_topics()
 
     def _make_topics(self) -> None:
         self._commands = Commands(self, self._contract, self._settings.command_rate_hz)
         self._source = self.create_lifecycle_publisher(Header, "~/command_source", qos.LATEST)
         topics = (
-            (Image, "planner/plan", self._on_plan),
-            (JointState, "observation/state", self._on_state),
+            (Image, "planner/plan", self._on_plan, qos.NEWEST),
+            (JointState, "observation/state", self._on_state, qos.LATEST),
         )
-        subscriptions = [self.create_subscription(*topic, qos.LATEST) for topic in topics]
+        subscriptions = [self.create_subscription(*topic) for topic in topics]
         enable = self.create_service(SetBool, "~/enable", self._on_enable)
         self._entities = [
             (self.destroy_lifecycle_publisher, self._source),
@@ -125,7 +117,7 @@ class ControllerNode(ManagedNode):
     def _start(self) -> None:
         self._worker = Worker("inverse dynamics", self._act, self._on_error)
         self._timeline.clear(self._now_s())
-        self._stop_moving("waiting for the first plan")
+        self._lead.forget("waiting for the first plan")
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._last_tick_s = time.monotonic()
         period_s = 1.0 / self._settings.command_rate_hz
@@ -134,7 +126,7 @@ class ControllerNode(ManagedNode):
     def _hold(self) -> None:
         self.destroy_timer(self._timer)
         self._keep("deactivated")
-        self._stop_moving("deactivated")
+        self._lead.forget("deactivated")
         self._commands.release()
         if self._worker is not None:
             self._worker.stop()
@@ -161,73 +153,71 @@ class ControllerNode(ManagedNode):
                 + ": give planner and controller one model"
             )
             return
-        if not self._waits:
+        if self._enabled and not self._waits:
             self._worker.put(message)
 
     def _on_state(self, message: JointState) -> None:
         try:
-            self._state = unpack_state(message, self._contract.proprio.joint_names)
+            self._state = state = unpack_state(message, self._contract.proprio.joint_names)
         except MessageError as error:
             self._refuse(f"observation/state: {error}")
             return
+        if self._fit is not None:
+            at_s = time.monotonic()
+            self._misfit = self._fit.misfit(state.joint_position, state.ee_pose, at_s)
         self._watchdog.feed("observation")
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._timeline.clear(self._now_s())
-        if request.data or self._horizon is None:
-            self._stop_moving("waiting for the first plan" if request.data else "disabled")
+        if request.data:
+            self._timeline.clear(self._now_s())
+            self._lead.forget("waiting for the first plan")
+            limit_s = float(self.get_parameter("time_limit_s").value)
+            self._ends_s = time.monotonic() + limit_s if limit_s else math.inf
+            self._enabled = True
         else:
-            self._keep("disabled")
-        self._enabled = request.data
+            self._disable("disabled")
         response.success = True
         response.message = "accepts plans from now on" if request.data else "holds, plans cleared"
         return response
 
+    def _disable(self, why: str) -> None:
+        """Come to rest, and take no plans until `~/enable`."""
+        self._timeline.clear(self._now_s())
+        self._enabled, self._disabled = False, why
+        self._come_to_rest()
+
+    def _come_to_rest(self) -> None:
+        self._keep(self._disabled)
+        if self._lead.rests(self._now_s()):
+            self._lead.forget(self._disabled)
+
     def _act(self, message: Image) -> None:
         rows, _, channels = self._spec.plan_shape
-        actions = self._policy.act(to_array(message).reshape(rows, channels), self._noise)
+        plan = to_array(message).reshape(rows, channels)
+        if not np.isfinite(plan).all():  # networks make numbers of what is none
+            self._refuse(f"plan is not finite: {np.argwhere(~np.isfinite(plan))[0]}")
+            return
+        actions = self._policy.act(plan, self._noise)
         stamp_s, state = seconds(message.header.stamp), self._state
         present = None if state is None else state.as_action(self._kind)
         if state is not None and np.isfinite(actions).all():
-            prepared = self._prepared(np.asarray(actions, np.float64), stamp_s, state)
-            if prepared is None:
+            near = state.joint_position
+            if self._kind == "joint_position" and self._lead.command is not None:
+                near = self._lead.command[:-1]
+            try:
+                age_s = self._now_s() - stamp_s
+                here = state.as_action
+                actions = self._intake.take(np.asarray(actions, np.float64), age_s, here, near)
+            except VilpError as error:
+                self._refuse(str(error))
                 return
-            actions = prepared
         with self._timing:
             outcome = self._timeline.submit(stamp_s, actions, self._now_s(), present)
         if isinstance(outcome, str):
             self._refuse(outcome)
         else:
-            self._refusal, self._news = "", True
+            self._refusal, self._lead.news = "", True
             self._watchdog.feed("plan")
-
-    def _prepared(self, actions: Array, stamp_s: float, state: RobotState) -> Array | None:
-        """The plan as it may be sent: checked, slowed, in joints; None if it is refused."""
-        kind = self._contract.action.kind
-        checked = self._checked(kind, actions, stamp_s, state)
-        if checked is None or self._kinematics is None:
-            return checked
-        near = state.joint_position if self._command is None else self._command[:7]
-        try:
-            joints = self._kinematics.inverse_path(checked[:, :7], near)
-        except VilpError as error:
-            self._refuse(str(error))
-            return None
-        return self._checked(self._kind, np.hstack([joints, checked[:, 7:]]), stamp_s, state)
-
-    def _checked(
-        self, kind: str, actions: Array, stamp_s: float, state: RobotState
-    ) -> Array | None:
-        if kind not in self._checks:
-            return actions
-        first = int(np.ceil((self._now_s() - stamp_s) / self._contract.control_period_s))
-        judgement = self._checks[kind].judge(actions, max(0, first), state.as_action(kind))
-        if judgement.actions is None:
-            self._refuse(f"plan: {'; '.join(judgement.findings)}")
-        elif judgement.findings:
-            self._slowed += 1
-            self._finding = judgement.findings[0]
-        return judgement.actions
 
     def _on_error(self, error: Exception) -> None:
         self._refuse(f"{type(error).__name__}: {error}")
@@ -239,36 +229,39 @@ class ControllerNode(ManagedNode):
     def _tick(self) -> None:
         elapsed_s = time.monotonic() - self._last_tick_s
         self._last_tick_s += elapsed_s
-        executing = bool(self.get_parameter("execute").value)
+        executing, lead = bool(self.get_parameter("execute").value), self._lead
         if executing and not self._executing:
-            self._command = None  # what was only imagined is no place to start from
+            lead.command = None  # what was only imagined is no place to start from
         self._executing = executing
-        if executing and (self._enabled or self._command is not None):
+        if executing and (self._enabled or lead.command is not None):
             self._waits = self._commands.claim()
         else:
             self._waits = ""
             self._commands.release()
         if self._waits:
-            self._command = None  # the next one starts from where the arm is by then
+            lead.command = None  # the next one starts from where the arm is by then
             self._timeline.clear(self._now_s())
             self._keep(self._waits)
             return
+        if self._enabled and time.monotonic() >= self._ends_s:
+            self._disable("disabled: time_limit_s is over; call ~/enable to go on")
         if not self._enabled:
-            if self._horizon is not None and self._command is not None:
-                self._keep("disabled")  # it has yet to come to rest
-                if self._horizon.over(self._now_s()):
-                    self._stop_moving("disabled")
+            if lead.command is not None:
+                self._come_to_rest()
             return
         verdict = self._watchdog.check()
         with self._timing:
             now_s = self._now_s()
             sample = self._timeline.sample(now_s)
-        if verdict.holding or sample is None or sample.exhausted:
-            why = verdict.reason or "the plan is used up and no newer one came"
-            self._keep(why, brake=verdict.holding)
+        stop = verdict.reason or self._misfit
+        if stop or sample is None or sample.exhausted:
+            why = stop or "the plan is used up and no newer one came"
+            self._keep(why, brake=bool(stop))
             return
+        assert self._state is not None  # the watchdog holds until an observation came
+        measured = self._state.as_action(self._kind)
         try:
-            self._move(sample, now_s, elapsed_s)
+            lead.follow(self._timeline, sample, measured, now_s, elapsed_s)
         except UnsafeCommandError as error:
             self._keep(str(error))
             return
@@ -277,99 +270,57 @@ class ControllerNode(ManagedNode):
             self._send(now_s)
             self._source.publish(Header(stamp=to_stamp(sample.source_stamp_s)))
 
-    def _move(self, sample: Sample, now_s: float, elapsed_s: float) -> None:
-        assert self._state is not None  # the watchdog holds until an observation came
-        measured = self._state.as_action(self._kind)
-        target = sample.action
-        if self._horizon is not None:
-            if self._command is None:
-                self._horizon.clear()
-            start = measured if self._command is None else self._command
-            self._horizon.heed_clock(now_s, start)
-            if self._news or not self._moving:
-                self._news = False
-                self._horizon.follow(self._timeline, now_s, start)
-                self._send_whole()
-            # Within the limits as it was made; on the clock of the ticks it would seem not to be.
-            command, acted = np.append(self._horizon.at(now_s)[:7], target[7]), []
-        else:
-            command, acted = self._limits.clamp(target, self._command, measured, elapsed_s)
-        if self._command is not None:
-            part = slice(0, 3) if self._kind == "ee_pose" else slice(0, 7)
-            step = float(np.linalg.norm(command[part] - self._command[part]))
-            self._max_step = max(self._max_step, step)
-        self._command, self._moving, self._reason = command, True, ""
-        self._acted.update(acted)
-        self._acting = acted
-
     def _keep(self, why: str, brake: bool = True) -> None:
-        """Hold: the arm is told again what it was told last, if it was told anything.
-
-        Args:
-            why: It holds.
-            brake: Stop at once; False: what was rolled out ends in rest, and may go on.
-        """
-        self._holds += self._moving
+        """Hold: see `Lead.hold`."""
         now_s = self._now_s()
-        if self._horizon is not None and self._command is not None:
-            self._horizon.heed_clock(now_s, self._command)
-            if self._moving and brake:
-                self._horizon.stop(now_s, self._command)
-                self._send_whole()
-            self._command = np.append(self._horizon.at(now_s)[:7], self._command[7])
-        self._moving, self._acting = False, []
-        self._reason = "; ".join(filter(None, (why, self._refusal)))
-        if self._executing and self._command is not None:
+        self._lead.hold("; ".join(filter(None, (why, self._refusal))), now_s, brake)
+        if self._executing:
             self._send(now_s)
 
-    def _send_whole(self) -> None:
-        assert self._horizon is not None
-        if self._executing and self._commands.whole and not self._horizon.stands:
-            self._commands.trajectory(self._horizon.start_s, self._horizon.motions)
-
-    def _stop_moving(self, why: str) -> None:
-        """Forget the last command, so that the next one starts from where the arm is."""
-        self._command: Array | None = None
-        self._moving, self._reason, self._acting = False, why, []
-
     def _send(self, now_s: float) -> None:
-        assert self._command is not None
+        motion, command = self._lead.rolled_out(), self._lead.command
+        if command is None:
+            return
         stamp = to_stamp(now_s)
         if not self._commands.whole:
-            self._commands.stream(self._command, stamp)
+            self._commands.stream(command, stamp)
+        elif motion is not None:
+            self._commands.trajectory(motion.start_s, motion.motions)
         if self._kinematics is not None:
-            self._commands.pose(self._kinematics.forward(self._command[:7]), stamp)
-        self._commands.width(float(self._command[7]), stamp)
+            self._commands.pose(self._kinematics.forward(command[:-1]), stamp)
+        self._commands.width(float(command[-1]), stamp)
 
     def _now_s(self) -> float:
         return self.get_clock().now().nanoseconds * 1e-9
 
     def _report(self) -> Report:
-        age = self._age.ages()
+        age, lead = self._age.ages(), self._lead
         values: dict[str, object] = {
             "execute": self._executing,
             "enabled": self._enabled,
-            "holding": not self._moving,
-            "hold_reason": self._reason,
-            "holds": self._holds,
+            "holding": not lead.moving,
+            "hold_reason": lead.reason,
+            "holds": lead.holds,
             "command_age_ms_p50": 1e3 * age.p50_s,
             "command_age_ms_p99": 1e3 * age.p99_s,
-            "limits_acted": ", ".join(f"{name}: {n}" for name, n in sorted(self._acted.items())),
-            "max_step": self._max_step,
+            "limits_acted": ", ".join(f"{name}: {n}" for name, n in sorted(lead.acted.items())),
+            "max_step": lead.max_step,
             "plans_refused": self._refused_count,
-            "plans_slowed": self._slowed,
-            "last_finding": self._finding,
+            "plans_slowed": self._intake.slowed,
+            "last_finding": self._intake.finding,
         }
         if not self._enabled:
-            return Report(OK, "disabled", values)
+            return Report(OK, self._disabled, values)
         if rivals := self._commands.rivals():
             topic = self._commands.topic
             return Report(ERROR, f"{rivals} other publishers on {topic}: end them", values)
-        if not self._moving:
-            return Report(ERROR, f"holding: {self._reason}", values)
+        if not lead.moving:
+            return Report(ERROR, f"holding: {lead.reason}", values)
         what = "executing" if self._executing else "shadow: nothing is sent"
-        if self._acting:
-            return Report(WARN, f"{what}, limited by {', '.join(self._acting)}", values)
+        if lead.acting:
+            return Report(WARN, f"{what}, limited by {', '.join(lead.acting)}", values)
+        if problem := self._commands.problem:
+            return Report(WARN, f"{what}; {problem}", values)
         return Report(OK, what, values)
 
 

@@ -18,25 +18,28 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from vilp_ros.contract import Contract
-from vilp_ros.control.kinematics import Kinematics
+from vilp_ros.contract.arm import FRANKA_JOINTS
+from vilp_ros.control.fit import Fit
+from vilp_ros.control.follower import Follower
 from vilp_ros.control.precheck import PreCheck
-from vilp_ros.control.trajectory import JointPath, Reference
 from vilp_ros.data.observe import MessageError, joints_by_name, seconds
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Rate, Report
-from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.franka.arm import ArmState, FrankaArm
-from vilp_ros.nodes.franka.gripper import FrankaGripper, Grip
-from vilp_ros.nodes.franka.words import MODES, explain
-from vilp_ros.nodes.messages import to_joint_state, to_pose
-from vilp_ros.nodes.parameters import FRANKA_DRIVER, declare
-from vilp_ros.nodes.process import run
+from vilp_ros.kinematics import kinematics_of
+from vilp_ros.kinematics.base import to_matrix
+from vilp_ros.kinematics.base import to_pose as pose_of
+from vilp_ros.ros import qos
+from vilp_ros.ros.diagnostics import ERROR, OK, WARN, Diagnostics, Rate, Report
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.franka.arm import PERIOD_S, ArmState, FrankaArm
+from vilp_ros.ros.franka.gripper import FrankaGripper, Grip
+from vilp_ros.ros.franka.words import MODES, explain
+from vilp_ros.ros.messages import to_gripper, to_joint_state, to_pose
+from vilp_ros.ros.parameters import FRANKA_DRIVER, declare
+from vilp_ros.ros.process import run
 
 Array = NDArray[np.float64]
-PERIOD_S = 0.01
 # Each time that franky takes a new target it begins from the arm's account of the last command,
-# which is a guess where one came too late. Rarely is better, and a cubic bends little in between.
+# which is a guess where one came too late (`FrankaArm.steady`). Rarely is better.
 TICKS_A_TARGET = 4
 AHEAD_S = 0.1
 ANSWER_TIMEOUT_S = 10.0
@@ -57,14 +60,20 @@ class FrankaDriverNode(Node):
         self.loading = False
         self._settings = settings = declare(self, FRANKA_DRIVER)
         self._contract = contract = Contract.load(find_contract(settings.contract))
-        if contract.action.transport != "joint_trajectory" or contract.arm is None:
+        whole = contract.action.transport == "joint_trajectory"
+        if not whole or contract.arm is None or len(contract.proprio.joint_names) != FRANKA_JOINTS:
             raise VilpError(
                 f"franka_driver takes joint trajectories; contract {contract.robot} needs arm: fr3 "
                 "and action.transport: joint_trajectory, as config/robots/fr3_direct.yaml has them"
             )
-        self._kinematics = Kinematics(contract.arm, contract.limits.joint_position)
+        self._kinematics = kinematics = kinematics_of(contract)
+        anywhere = np.zeros(FRANKA_JOINTS)
+        tool = kinematics.tool(anywhere, kinematics.forward(anywhere))
+        self._hand_to_flange = np.linalg.inv(to_matrix(tool))
+        self._fit = Fit(contract, self._kinematics, "the hand, with the tool set in Desk,")
+        self._misfit = ""
         self._check = PreCheck(contract.limits, "joint_position", contract.control_period_s)
-        self._path = JointPath(np.array(contract.limits.joint_velocity), settings.bridge_s)
+        self._follower = Follower(contract.limits, settings.bridge_s, settings.fade_in_s)
         self._lock = threading.Lock()
         self._enabled = bool(settings.enabled)
         self._wants = {"brake": threading.Event(), "recover": threading.Event()}
@@ -72,8 +81,6 @@ class FrankaDriverNode(Node):
         self._refused, self._refusals, self._last_reflex, self._reflexes = "", 0, "", 0
         self._ticks, self._said = 0, Time()
         self._state: ArmState | None = None
-        self._start: tuple[float, Array] | None = None  # when and where the fade-in began
-        self._last: Reference | None = None
         self._rate = Rate()
         self._stopped, self._wake = threading.Event(), threading.Event()
         self._make_topics()
@@ -92,7 +99,8 @@ class FrankaDriverNode(Node):
     def _make_topics(self) -> None:
         proprio, action, out = self._contract.proprio, self._contract.action, qos.STATE_OUT
         self._joints = self.create_publisher(JointState, proprio.joint_state_topic, out)
-        self._pose = self.create_publisher(PoseStamped, proprio.ee_pose_topic, out)
+        topic = proprio.ee_pose_topic
+        self._pose = topic and self.create_publisher(PoseStamped, topic, out)
         self._width = self.create_publisher(JointState, proprio.gripper_topic, out)
         self._wrench = self.create_publisher(WrenchStamped, "~/external_wrench", out)
         self._mode = self.create_publisher(String, "~/robot_mode", out)
@@ -101,7 +109,7 @@ class FrankaDriverNode(Node):
         self.create_subscription(
             JointTrajectory, action.joint_topic, self._on_trajectory, qos.COMMANDS
         )
-        self.create_subscription(JointState, action.gripper_topic, self._on_gripper, qos.LATEST)
+        self.create_subscription(JointState, action.width_topic, self._on_gripper, qos.LATEST)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/stop", self._on_stop)
         self.create_service(Trigger, "~/recover", self._on_recover)
@@ -110,7 +118,7 @@ class FrankaDriverNode(Node):
     def _heeded_s(self) -> float:
         """Present time, told to the path too; under the lock, so that threads tell it in order."""
         now_s = self.get_clock().now().nanoseconds * 1e-9
-        self._path.heed_clock(now_s)
+        self._follower.path.heed_clock(now_s)
         return now_s
 
     def _refuse(self, why: str) -> None:
@@ -119,7 +127,7 @@ class FrankaDriverNode(Node):
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
         names, state = self._contract.proprio.joint_names, self._state
-        if not self._enabled or self._last_reflex or state is None:
+        if not self._enabled or self._last_reflex or self._misfit or state is None:
             return  # diagnostics say which
         try:
             positions = np.array(
@@ -143,7 +151,7 @@ class FrankaDriverNode(Node):
         stamp_s = seconds(message.header.stamp)
         with self._lock:
             now_s = self._heeded_s()
-            reference = self._path.at(now_s)
+            reference = self._follower.path.at(now_s)
             if len(positions):
                 # Against where the arm is being led: it lags behind that on purpose.
                 here = state.position if reference is None else reference.position
@@ -157,7 +165,7 @@ class FrankaDriverNode(Node):
                 if wrong:
                     self._refuse("; ".join(wrong))
                     return
-            refusal = self._path.submit(stamp_s, times, positions, velocities, now_s)
+            refusal = self._follower.path.submit(stamp_s, times, positions, velocities, now_s)
         if refusal:
             self._refuse(refusal)
         else:
@@ -167,7 +175,8 @@ class FrankaDriverNode(Node):
     def _on_gripper(self, message: JointState) -> None:
         if not self._enabled:
             return
-        refusal = self._gripper.move(message.position[0] if message.position else float("nan"))
+        position = message.position[0] if message.position else float("nan")
+        refusal = self._gripper.move(self._contract.recorded_width.metres(position))
         if refusal:
             self._refuse(refusal)
 
@@ -175,7 +184,7 @@ class FrankaDriverNode(Node):
         if not request.data:
             self._halt()
         with self._lock:
-            self._path.clear()
+            self._follower.path.clear()
         self._enabled = request.data
         response.success = True
         response.message = "follows trajectories from now on" if request.data else "stopped"
@@ -252,48 +261,37 @@ class FrankaDriverNode(Node):
             self.get_logger().error(self._last_reflex)
             self._forget()
         self._ticks += 1
-        free = self._enabled and not self._last_reflex and not self._wants["brake"].is_set()
-        if free and self._ticks % TICKS_A_TARGET == 0:
+        fitted = not self._misfit
+        self._misfit = self._misfit_of(state)
+        if self._misfit and fitted:
+            arm.brake()
+            self._forget()
+        able = self._enabled and not self._last_reflex and not self._misfit
+        free = able and not self._wants["brake"].is_set()
+        if free and self._ticks >= TICKS_A_TARGET and arm.steady:
+            self._ticks = 0
             self._follow(arm, state)
         self._state = state
         self._publish(state)
 
+    def _misfit_of(self, state: ArmState) -> str:
+        """Of the tool alone: the arm's own account of its hand may be of another instant."""
+        if state.tool is None:
+            return ""
+        hand = to_matrix(self._kinematics.forward(state.position))
+        told = pose_of(hand @ self._hand_to_flange @ state.tool)
+        return self._fit.misfit(state.position, told, time.monotonic())
+
     def _forget(self) -> None:
         with self._lock:
-            self._path.clear()
-        self._start = self._last = None
+            self._follower.clear()
 
     def _follow(self, arm: FrankaArm, state: ArmState) -> None:
         with self._lock:
-            reference = self._path.at(self._heeded_s() + AHEAD_S)
-        if reference is None:
-            self._start = self._last = None  # what comes next fades in
-            return
-        if self._start is None:
-            self._start = (time.monotonic(), state.position)
-        reference = self._faded(reference)
-        before, self._last = self._last, reference
-        stands = before is not None and np.array_equal(before.position, reference.position)
-        if stands and not reference.velocity.any():
-            return  # the arm has its last word
-        rest = reference.position + reference.velocity * self._settings.bridge_s / 2
-        low, high = np.array(self._contract.limits.joint_position).T
-        # A reference may lead out of the ranges while it slows after its last point; the arm not.
-        inside = reference._replace(position=np.clip(reference.position, low, high))
-        arm.follow(inside, AHEAD_S, np.clip(rest, low, high))
-
-    def _faded(self, reference: Reference) -> Reference:
-        """Blend in from where the arm was; its velocity is that of the blend."""
-        assert self._start is not None
-        began_s, origin = self._start
-        u = (time.monotonic() - began_s) / max(self._settings.fade_in_s, 1e-3)
-        if u >= 1:
-            return reference
-        weight, slope = u * u * (3 - 2 * u), 6 * u * (1 - u) / self._settings.fade_in_s
-        away = reference.position - origin
-        return Reference(
-            origin + weight * away, weight * reference.velocity + slope * away, reference.rate
-        )
+            due_s = self._heeded_s() + AHEAD_S
+            aim = self._follower.aim(due_s, time.monotonic(), state.position)
+        if aim is not None:
+            arm.follow(aim, AHEAD_S)
 
     def _publish(self, state: ArmState) -> None:
         stamp, base = self.get_clock().now().to_msg(), self._contract.base_frame
@@ -305,10 +303,11 @@ class FrankaDriverNode(Node):
         self._joints.publish(joints)
         header = Header(stamp=stamp, frame_id=base)
         pose = to_pose(self._kinematics.forward(state.position))
-        self._pose.publish(PoseStamped(header=header, pose=pose))
+        if self._pose:
+            self._pose.publish(PoseStamped(header=header, pose=pose))
         grip = self._gripper.grip
         if np.isfinite(grip.width):
-            self._width.publish(to_joint_state(["gripper_width"], np.array([grip.width]), stamp))
+            self._width.publish(to_gripper(self._contract, grip.width, stamp))
         wrench = WrenchStamped(header=header)
         force, torque = wrench.wrench.force, wrench.wrench.torque
         force.x, force.y, force.z, torque.x, torque.y, torque.z = map(float, state.wrench)
@@ -337,13 +336,15 @@ class FrankaDriverNode(Node):
             return Report(ERROR, mode, values)
         if not self._enabled:
             return Report(WARN, f"{mode}; stopped until ~/enable", values)
+        if self._misfit:
+            return Report(ERROR, f"{mode}; does not move: {self._misfit}", values)
         if self._refused:
             return Report(ERROR, f"{mode}; refused: {self._refused}", values)
         if grip.problem:
             return Report(WARN, f"{mode}; {grip.problem}", values)
-        if self._last is None:
+        if (last := self._follower.last) is None:
             return Report(OK, f"{mode}; waiting for a trajectory", values)
-        if self._last.rate < 1:
+        if last.rate < 1:
             return Report(WARN, f"{mode}; the trajectory is over: holding", values)
         return Report(OK, f"{mode}; following", values)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -10,21 +11,24 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from geometry_msgs.msg import PoseStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from vilp_ros.contract import Contract
+from vilp_ros.control.fit import Fit
+from vilp_ros.control.grip import CLOSED_M
 from vilp_ros.control.latency import GOOD, MAX_LAG_S, Lag, lag
-from vilp_ros.data.observe import from_pose, joints_by_name, seconds
+from vilp_ros.data.observe import MessageError, joints_by_name, seconds, width_of
 from vilp_ros.data.pixels import rgb_pixels
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.commands import SETTLE_S, Commands
-from vilp_ros.nodes.franka.gripper import CLOSED_M
-from vilp_ros.nodes.messages import to_stamp
+from vilp_ros.kinematics import kinematics_of
+from vilp_ros.ros import qos
+from vilp_ros.ros.commands import SETTLE_S, Commands
+from vilp_ros.ros.hand_pose import listen_to_hand
+from vilp_ros.ros.images import camera_type
+from vilp_ros.ros.messages import to_stamp
 
 REACH_M, REACH_RAD = 0.02, 0.04
 PERIOD_S, AHEAD = 0.02, 15  # of commands; points of a trajectory
@@ -90,30 +94,28 @@ class _Probe:
         self._images = {name: Signal() for name in contract.views}
         self._by_pose, proprio = contract.action.sends == "ee_pose", contract.proprio
         self._commands = Commands(node, contract, 1 / PERIOD_S)
-        node.create_subscription(PoseStamped, proprio.ee_pose_topic, self._on_pose, qos.STATE_IN)
+        listen_to_hand(node, contract, self._pose.add)
         node.create_subscription(
             JointState, proprio.joint_state_topic, self._on_joints, qos.STATE_IN
         )
         node.create_subscription(JointState, proprio.gripper_topic, self._on_width, qos.STATE_IN)
         for view in contract.views.values():
 
-            def on_image(message: Image, view: Any = view) -> None:
+            def on_image(message: Any, view: Any = view) -> None:
                 pixels = rgb_pixels(view, message)[::2, ::2].astype(np.int16)
                 self._images[view.name].add(seconds(message.header.stamp), pixels)
 
-            node.create_subscription(Image, view.topic, on_image, qos.camera(view))
-
-    def _on_pose(self, message: PoseStamped) -> None:
-        self._pose.add(seconds(message.header.stamp), from_pose(message.pose))
+            node.create_subscription(camera_type(view), view.topic, on_image, qos.camera(view))
 
     def _on_joints(self, message: JointState) -> None:
         names = self._contract.proprio.joint_names
-        joints = joints_by_name(message, message.position, names)
-        self._joints.add(seconds(message.header.stamp), joints)
+        with contextlib.suppress(MessageError):
+            joints = joints_by_name(message, message.position, names)
+            self._joints.add(seconds(message.header.stamp), joints)
 
     def _on_width(self, message: JointState) -> None:
-        width = float(message.position[0]) * self._contract.proprio.gripper_scale
-        self._width.add(seconds(message.header.stamp), width)
+        with contextlib.suppress(MessageError):  # another's, on the same topic
+            self._width.add(seconds(message.header.stamp), width_of(message, self._contract))
 
     def run(self, executor: Any, duration_s: float) -> dict[str, Lag]:
         self._hear(executor)
@@ -126,6 +128,11 @@ class _Probe:
                 raise VilpError(f"{waits}; `vilp doctor` says more")
             executor.spin_once(timeout_sec=0.1)
         pose, joints, width = (x.values[-1] for x in (self._pose, self._joints, self._width))
+        told = self._contract.proprio.ee_pose_topic is not None
+        if told and self._contract.arm is not None and not self._by_pose:
+            fit = Fit(self._contract, kinematics_of(self._contract))
+            if misfit := fit.misfit(joints, pose, time.monotonic()):
+                raise VilpError(misfit)
         self._check_room(pose, width)
         _each_period(executor, duration_s, lambda time_s: self._move(pose, joints, time_s))
         arm = self._lags()
@@ -160,11 +167,11 @@ class _Probe:
     def _move(self, pose: np.ndarray, joints: np.ndarray, elapsed: float) -> None:
         now_s, value = time.time(), wiggle(elapsed)
         self._sent.add(now_s, value)
-        stamp, first = to_stamp(now_s), np.eye(7)[0]
+        stamp, first = to_stamp(now_s), np.eye(len(joints))[0]
         if self._by_pose:
-            self._commands.stream(pose + REACH_M * value * np.eye(7)[1], stamp)
+            self._commands.stream(np.append(pose + REACH_M * value * np.eye(7)[1], 0.0), stamp)
         elif self._contract.action.transport == "crisp_joint":
-            self._commands.stream(joints + REACH_RAD * value * first, stamp)
+            self._commands.stream(np.append(joints + REACH_RAD * value * first, 0.0), stamp)
         else:
             names = self._contract.proprio.joint_names
             self._commands.arm.publish(_trajectory(names, joints, first, elapsed, stamp))

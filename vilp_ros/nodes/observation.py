@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import zlib
 from functools import partial
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 
+from vilp_ros.canvas import on_canvas
 from vilp_ros.contract import Contract
-from vilp_ros.data.observe import STATES, Observation, Observer
+from vilp_ros.data.frozen import FrozenWatch
+from vilp_ros.data.observe import Observation, Observer, slop
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Rate, Report
-from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.freshness import Freshness
-from vilp_ros.nodes.frozen import FrozenWatch
-from vilp_ros.nodes.images import to_message
-from vilp_ros.nodes.messages import pack_state, to_stamp
-from vilp_ros.nodes.parameters import OBSERVATION, declare
-from vilp_ros.nodes.process import run
+from vilp_ros.ros import qos
+from vilp_ros.ros.diagnostics import ERROR, OK, WARN, Diagnostics, Rate, Report
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.freshness import Freshness
+from vilp_ros.ros.images import camera_type, to_jpeg, to_message
+from vilp_ros.ros.kinds import wrong_kinds
+from vilp_ros.ros.messages import pack_state, to_stamp
+from vilp_ros.ros.parameters import OBSERVATION, declare
+from vilp_ros.ros.process import run
 
 
 class ObservationNode(Node):
     """Publishes `~/views` and `~/state` with the same stamp for each complete observation.
 
-    Views are stacked in the order of the contract, rgb8, (V*H, W). The state is read at the time of
-    the views. Latencies of the contract are taken off the stamps first, so the stamp that leaves is
-    when the picture was true. A view of another size or encoding, or one that shows the same while
-    the hand moves, is refused by name and counts as lost until a right one comes.
+    Views are stacked in the order of the contract, rgb8, (V*H, W), each on a canvas that holds the
+    largest; for whoever subscribes to `~/views/compressed`, as JPEG. The state is read at the time
+    of the views. Latencies of the contract are taken off the stamps first, so the stamp that leaves
+    is when the picture was true. A view of another size or encoding, or one that shows the same
+    while the hand moves, is refused by name and counts as lost until a right one comes.
     """
 
     def __init__(self) -> None:
@@ -38,15 +42,18 @@ class ObservationNode(Node):
         self.loading = False
         settings = declare(self, OBSERVATION)
         self._contract = contract = Contract.load(find_contract(settings.contract))
-        sizes = {name: (view.height, view.width) for name, view in contract.views.items()}
-        if len(set(sizes.values())) > 1:
-            raise VilpError(f"views are stacked and must have one size; the contract has {sizes}")
-        self._observer = Observer(contract, settings.slop_s)
-        self._freshness = Freshness([*contract.views, *STATES], contract.staleness_s)
+        self._slop_s = settings.slop_s or slop(contract)
+        self._observer = Observer(contract, self._slop_s)
+        self._freshness = Freshness(
+            [*contract.views, *self._observer.told],
+            contract.staleness_s,
+            drift_s=contract.control_period_s / 2,
+        )
         self._observed = Freshness(["observation"], contract.staleness_s)
         self._frozen = FrozenWatch()
         self._rate = Rate()
         self._views = self.create_publisher(Image, "~/views", qos.LATEST)
+        self._packed = self.create_publisher(CompressedImage, "~/views/compressed", qos.LATEST)
         self._state = self.create_publisher(JointState, "~/state", qos.LATEST)
         self._subscribe()
         self._diagnostics = Diagnostics(self, self._report, contract.robot)
@@ -55,41 +62,45 @@ class ObservationNode(Node):
         """Nothing runs beside the executor."""
 
     def _subscribe(self) -> None:
-        views, proprio = self._contract.views, self._contract.proprio
+        views = self._contract.views
         for name, view in views.items():
             callback = partial(self._on_message, name)
-            self.create_subscription(Image, view.topic, callback, qos.camera(view))
-        for channel, kind, topic in (
-            ("ee_pose", PoseStamped, proprio.ee_pose_topic),
-            ("gripper", JointState, proprio.gripper_topic),
-            ("joints", JointState, proprio.joint_state_topic),
-        ):
-            callback = partial(self._on_message, channel)
-            self.create_subscription(kind, topic, callback, qos.STATE_IN)
+            self.create_subscription(camera_type(view), view.topic, callback, qos.camera(view))
+        for topic, channel in self._observer.topics.items():
+            if channel not in views:
+                kind = PoseStamped if channel == "ee_pose" else JointState
+                callback = partial(self._on_message, channel)
+                self.create_subscription(kind, topic, callback, qos.STATE_IN)
 
     def _on_message(self, channel: str, message: Image | PoseStamped | JointState) -> None:
         try:
-            stamp_s, value = self._observer.read(channel, message)
+            stamp_s, parts = self._observer.read(channel, message)
         except VilpError as error:
             self._freshness.refused(channel, str(error))
             return
-        if channel == "ee_pose":
-            self._frozen.moved(value[:3])
-        elif channel in self._contract.views and (why := self._frozen.check(channel, value)):
-            self._freshness.refused(channel, why)
-            return
+        if "ee_pose" in parts:
+            self._frozen.moved(stamp_s, parts["ee_pose"][:3])
+        if channel in self._contract.views:
+            code = zlib.crc32(np.ascontiguousarray(parts[channel]).data)
+            if why := self._frozen.check(channel, stamp_s, code):
+                self._freshness.refused(channel, why)
+                return
         now_s = self.get_clock().now().nanoseconds * 1e-9
-        self._freshness.good(channel, now_s - stamp_s)
-        complete = self._observer.add(channel, stamp_s, value)
-        if complete is not None:
+        for name in parts.keys() & {*self._contract.views, *self._observer.told}:
+            self._freshness.good(name, now_s - stamp_s)
+        for complete in self._observer.add(stamp_s, parts):
             self._publish(complete)
 
     def _publish(self, observation: Observation) -> None:
         stamp = to_stamp(observation.stamp_s)
-        stacked = np.concatenate(list(observation.images.values()))
+        stacked = np.concatenate(on_canvas(list(observation.images.values())))
         state = pack_state(observation.state, self._contract.proprio.joint_names, stamp)
         self._state.publish(state)
-        self._views.publish(to_message(stacked, "rgb8", stamp, self._contract.base_frame))
+        frame_id = self._contract.base_frame
+        if self._views.get_subscription_count():
+            self._views.publish(to_message(stacked, "rgb8", stamp, frame_id))
+        if self._packed.get_subscription_count():
+            self._packed.publish(to_jpeg(stacked, stamp, frame_id))
         self._observed.good("observation")
         self._rate.tick()
 
@@ -97,11 +108,18 @@ class ObservationNode(Node):
         values: dict[str, object] = {"rate_hz": self._rate.hz}
         complaints = self._freshness.complaints()
         if complaints:
+            kinds = {t: self._observer.kinds[c] for t, c in self._observer.topics.items()}
+            complaints += wrong_kinds(self, kinds).values()
+            complaints += filter(None, [self._observer.lacks()])
             return Report(ERROR, "; ".join(complaints), values)
         if self._observed.complaints():
-            slop = self.get_parameter("slop_s").value
-            why = f"inputs arrive, but their stamps are never within slop_s = {slop} of each other"
+            why = (
+                f"inputs arrive, but views are never within {self._slop_s:g} s of each other, or "
+                "the state's stamps never reach theirs: compare the clocks"
+            )
             return Report(WARN, why, values)
+        if remarks := self._freshness.remarks():
+            return Report(WARN, "; ".join(remarks), values)
         return Report(OK, "observing", values)
 
 

@@ -8,25 +8,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_srvs.srv import Trigger
 
+from vilp_ros.canvas import canvas_size, on_canvas, views_on
 from vilp_ros.contract import Contract
 from vilp_ros.control.age import AgeTracker
+from vilp_ros.data.compressed import unpack_colour
 from vilp_ros.data.observe import MessageError, seconds
 from vilp_ros.data.robot_state import Past, RobotState
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.diagnostics import ERROR, OK, Rate, Report
-from vilp_ros.nodes.files import find_contract
-from vilp_ros.nodes.freshness import Freshness
-from vilp_ros.nodes.images import ImageError, to_array, to_message
-from vilp_ros.nodes.lifecycle import ManagedNode
-from vilp_ros.nodes.messages import to_stamp, unpack_state
-from vilp_ros.nodes.parameters import PLANNER
-from vilp_ros.nodes.preview import Planned, Preview
-from vilp_ros.nodes.process import run
-from vilp_ros.nodes.slot import Worker
+from vilp_ros.ros import qos
+from vilp_ros.ros.diagnostics import ERROR, OK, WARN, Rate, Report
+from vilp_ros.ros.files import find_contract
+from vilp_ros.ros.freshness import Freshness
+from vilp_ros.ros.images import ImageError, to_array, to_message
+from vilp_ros.ros.lifecycle import ManagedNode
+from vilp_ros.ros.messages import to_stamp, unpack_state
+from vilp_ros.ros.parameters import PLANNER
+from vilp_ros.ros.preview import Planned, Preview
+from vilp_ros.ros.process import run
+from vilp_ros.ros.slot import Worker
 
 if TYPE_CHECKING:
     from vilp_ros.policy.policy import Previous
@@ -38,7 +40,7 @@ class Observation(NamedTuple):
     """What one plan is made from."""
 
     stamp_s: float
-    views: Image
+    views: Image | CompressedImage
     state: RobotState
     previous: RobotState | None
 
@@ -56,10 +58,10 @@ class PlannerNode(ManagedNode):
         self._shower: Worker[Planned] | None = None
         self._preview: Preview | None = None
         self._inputs: list = []
-        super().__init__("planner", PLANNER, **options)
+        super().__init__("planner", PLANNER, "controller", **options)
 
     def _setup(self) -> None:
-        from vilp_ros.nodes.bundle import load  # torch: only when weights are wanted
+        from vilp_ros.ros.bundle import load  # torch: only when weights are wanted
 
         self._contract = Contract.load(find_contract(self._settings.contract))
         steps = self._settings.sampler_steps or None
@@ -71,22 +73,25 @@ class PlannerNode(ManagedNode):
         self._noise = self._policy.noise(self._seed)
         self._warm_up()
         self._past = Past(self._contract.control_period_s)
-        self._views: Image | None = None
+        self._views: Image | CompressedImage | None = None
         self._freshness = Freshness(["observation"], self._contract.staleness_s)
         self._age, self._cost, self._rate = AgeTracker(), AgeTracker(), Rate()
         self._error = ""
         self._last: tuple[int, float, NDArray] | None = None
-        self._plan_topic = self.create_lifecycle_publisher(Image, "~/plan", qos.LATEST)
+        self._plan_topic = self.create_lifecycle_publisher(Image, "~/plan", qos.NEWEST)
         self._preview = Preview(self, self._policy, self._contract.base_frame)
+        kind, topic, profile = Image, "observation/views", qos.LATEST
+        if self._settings.jpeg:  # they come over a network
+            kind, topic, profile = CompressedImage, f"{topic}/compressed", qos.NEWEST
         self._inputs = [
-            self.create_subscription(Image, "observation/views", self._on_views, qos.LATEST),
-            self.create_subscription(JointState, "observation/state", self._on_state, qos.LATEST),
+            self.create_subscription(kind, topic, self._on_views, profile),
+            self.create_subscription(JointState, "observation/state", self._on_state, profile),
         ]
         self._service = self.create_service(Trigger, "~/new_episode", self._on_new_episode)
 
     def _warm_up(self) -> None:
         views = self._spec.views
-        images = np.zeros((len(views), *next(iter(views.values())), 3), np.uint8)
+        images = np.zeros((len(views), *canvas_size(views.values()), 3), np.uint8)
         home = RobotState(np.array([0.4, 0, 0.3, 1, 0, 0, 0]), 0.08, np.zeros(7)).proprio
         for _ in range(3):
             plans = self._policy.imagine(self._policy.encode(images, home, home), self._noise)
@@ -127,7 +132,7 @@ class PlannerNode(ManagedNode):
         rate = self.get_parameter(name).value
         return 1.0 / rate if rate > 0 else 0.0
 
-    def _on_views(self, message: Image) -> None:
+    def _on_views(self, message: Image | CompressedImage) -> None:
         self._views = message
         self._pair()
 
@@ -160,6 +165,8 @@ class PlannerNode(ManagedNode):
         images, episode = self._images(observation.views), self._seed
         state = self._policy.encode(images, proprio, before)
         plans = self._policy.imagine(state, self._noise, self._previous(observation.stamp_s))
+        if not np.isfinite(plans[0]).all():  # nor may the next one begin from it
+            raise VilpError(f"{self._spec.name} made a plan that is not finite; it is not sent")
         self._last = (episode, observation.stamp_s, plans[0])
         rows, tokens, channels = self._spec.plan_shape
         grid = np.asarray(plans[0], np.float32).reshape(rows, tokens, channels)
@@ -182,15 +189,19 @@ class PlannerNode(ManagedNode):
         same = episode == self._seed and before_s <= stamp_s
         return Previous(plan, stamp_s - before_s) if same else None
 
-    def _images(self, message: Image) -> NDArray[np.uint8]:
-        count = len(self._contract.views)
-        height, width = next(iter(self._spec.views.values()))
-        if (message.height, message.width, message.encoding) != (count * height, width, "rgb8"):
+    def _images(self, message: Image | CompressedImage) -> NDArray[np.uint8]:
+        sizes = [(view.height, view.width) for view in self._contract.views.values()]
+        count, (height, width) = len(sizes), canvas_size(sizes)
+        packed = isinstance(message, CompressedImage)
+        stacked = unpack_colour(message) if packed else to_array(message)
+        found, kind = stacked.shape[:2], "rgb8" if packed else message.encoding
+        if (found, kind) != ((count * height, width), "rgb8"):
             raise ImageError(
-                f"observation/views is {message.height}x{message.width} {message.encoding}, the "
-                f"contract makes it {count * height}x{width} rgb8: give both nodes one contract"
+                f"observation/views is {found[0]}x{found[1]} {kind}, the contract makes it "
+                f"{count * height}x{width} rgb8: give both nodes one contract"
             )
-        return to_array(message).reshape(count, height, width, 3)[self._rows]
+        pictures = views_on(stacked.reshape(count, height, width, 3), sizes)
+        return on_canvas([pictures[row] for row in self._rows])
 
     def _on_error(self, error: Exception) -> None:
         self._error = f"{type(error).__name__}: {error}"
@@ -223,6 +234,8 @@ class PlannerNode(ManagedNode):
         complaints = [self._error] if self._error else self._freshness.complaints()
         if complaints:
             return Report(ERROR, complaints[0], values)
+        if self._preview and (foreign := self._preview.scene.complaint()):
+            return Report(WARN, foreign, values)
         return Report(OK, "planning", values)
 
 

@@ -18,18 +18,18 @@ from std_srvs.srv import Trigger
 
 from vilp_ros.contract import Contract
 from vilp_ros.data.bag import relabel, typestore
-from vilp_ros.data.episodes import ROLES
+from vilp_ros.data.plausible import ROLES
 from vilp_ros.data.recording import Ended, Library, Offer, Recording, bundle_hash, git_commit
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Report
-from vilp_ros.nodes.files import find_contract, find_model
-from vilp_ros.nodes.graph import topics
-from vilp_ros.nodes.lifecycle import ManagedNode
-from vilp_ros.nodes.parameters import RECORDER
-from vilp_ros.nodes.process import run
 from vilp_ros.nodes.record.backlog import Backlog, Message
 from vilp_ros.nodes.record.raw_topics import RawTopics
+from vilp_ros.ros import qos
+from vilp_ros.ros.diagnostics import ERROR, OK, WARN, Report
+from vilp_ros.ros.files import find_contract, find_model
+from vilp_ros.ros.graph import topics
+from vilp_ros.ros.lifecycle import ManagedNode
+from vilp_ros.ros.parameters import RECORDER
+from vilp_ros.ros.process import run
 from vilp_ros.share import share_dir
 
 POLL_S = 0.25

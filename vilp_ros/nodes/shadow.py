@@ -15,7 +15,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory
 
@@ -26,9 +26,10 @@ from vilp_ros.data.observe import Observer
 from vilp_ros.data.robot_state import Past, RobotState
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.shadow import Agreement, Shadow
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.slot import Worker
 from vilp_ros.policy.policy import Policy
+from vilp_ros.ros import qos
+from vilp_ros.ros.images import camera_type
+from vilp_ros.ros.slot import Worker
 
 ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Every command counts; best effort listens to reliable and best effort alike."""
@@ -55,14 +56,15 @@ class ShadowNode(Node):
         views, action = contract.views, contract.action
         cameras = {view.topic: qos.camera(view) for view in views.values()}
         for topic, channel in self._observer.topics.items():
-            kind = Image if channel in views else PoseStamped
-            kind = JointState if channel in ("gripper", "joints") else kind
+            kind: Any = PoseStamped if channel == "ee_pose" else JointState
+            if channel in views:
+                kind = camera_type(views[channel])
             profile = cameras.get(topic, qos.STATE_IN)
             self.create_subscription(kind, topic, partial(self._on_input, channel), profile)
         joint = JointState if action.transport == "crisp_joint" else JointTrajectory
         kinds = {"arm": PoseStamped if action.kind == "ee_pose" else joint, "gripper": JointState}
         for topic, what in self._commands.topics.items():
-            take = partial(self._commands.add, what)
+            take = partial(self._on_command, what)
             self.create_subscription(kinds.get(what, Header), topic, take, ALL)
 
     @property
@@ -96,13 +98,19 @@ class ShadowNode(Node):
     def _fail(self, error: Exception) -> None:
         self._error = error
 
+    def _on_command(self, what: str, message: Any) -> None:
+        try:
+            self._commands.add(what, message)
+        except VilpError as error:
+            self._refused = f"; command: {error}"
+
     def _on_input(self, channel: str, message: Any) -> None:
         try:
-            stamp_s, value = self._observer.read(channel, message)
+            stamp_s, parts = self._observer.read(channel, message)
         except VilpError as error:
             self._refused = f"; {channel}: {error}"
             return
-        if seen := self._observer.add(channel, stamp_s, value):
+        for seen in self._observer.add(stamp_s, parts):
             self._past.add(seen.stamp_s, seen.state)
             self._worker.put(Frame(*seen, self._past.before(seen.stamp_s)))
 

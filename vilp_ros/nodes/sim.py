@@ -7,33 +7,33 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-import numpy as np
-import yaml
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image, JointState
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from vilp_ros.contract import Contract
+from vilp_ros.contract.readers import parse_yaml, read
 from vilp_ros.data.observe import MessageError, from_pose, joints_by_name, seconds
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, Report
-from vilp_ros.nodes.expert import ExpertDriver
-from vilp_ros.nodes.files import find_contract, find_model
-from vilp_ros.nodes.images import to_message
-from vilp_ros.nodes.messages import to_camera_info, to_joint_state, to_pose, to_stamp
-from vilp_ros.nodes.pacer import Pacer
-from vilp_ros.nodes.parameters import SIM, declare
-from vilp_ros.nodes.process import run
-from vilp_ros.nodes.target import Target
+from vilp_ros.ros import qos
+from vilp_ros.ros.diagnostics import ERROR, OK, WARN, Diagnostics, Report
+from vilp_ros.ros.expert import ExpertDriver
+from vilp_ros.ros.files import find_contract, find_model
+from vilp_ros.ros.images import camera_type, to_jpeg, to_message
+from vilp_ros.ros.messages import to_camera_info, to_gripper, to_joint_state, to_pose, to_stamp
+from vilp_ros.ros.pacer import Pacer
+from vilp_ros.ros.parameters import SIM, declare
+from vilp_ros.ros.process import run
+from vilp_ros.ros.target import Target
 from vilp_ros.sim.env import CONTROL_PERIOD_S, Observation, SimEnv
 
+PANDA_JOINTS = 7
 RESET_TIMEOUT_S = 60.0
 
 
@@ -66,6 +66,11 @@ class SimNode(Node):
                 f"contract {contract.robot} has control_period_s {contract.control_period_s}; "
                 f"the simulator runs at {CONTROL_PERIOD_S}"
             )
+        if (count := len(contract.proprio.joint_names)) != PANDA_JOINTS:
+            raise VilpError(
+                f"contract {contract.robot} has {count} joints; the simulated Panda has "
+                f"{PANDA_JOINTS}: sim:=false, or another contract"
+            )
         sizes = {view.published for view in contract.views.values()}
         if len(sizes) > 1:
             raise VilpError(f"the simulator renders views of one size; the contract has {sizes}")
@@ -93,11 +98,12 @@ class SimNode(Node):
         proprio, action, views = self._contract.proprio, self._contract.action, self._contract.views
         self._images, self._infos = {}, {}
         for name, view in views.items():
-            self._images[name] = self.create_publisher(Image, view.topic, qos.SENSOR)
+            self._images[name] = self.create_publisher(camera_type(view), view.topic, qos.SENSOR)
             self._infos[name] = self.create_publisher(CameraInfo, view.info_topic, qos.SENSOR)
         out = qos.STATE_OUT
         self._joints = self.create_publisher(JointState, proprio.joint_state_topic, out)
-        self._ee_pose = self.create_publisher(PoseStamped, proprio.ee_pose_topic, out)
+        topic = proprio.ee_pose_topic
+        self._ee_pose = topic and self.create_publisher(PoseStamped, topic, out)
         self._gripper = self.create_publisher(JointState, proprio.gripper_topic, out)
         self._status = self.create_publisher(DiagnosticStatus, "~/status", out)
         # Absolute: every node of the graph, in whatever namespace, takes its time from this topic.
@@ -108,7 +114,7 @@ class SimNode(Node):
             self.create_subscription(
                 JointTrajectory, action.joint_topic, self._on_trajectory, qos.LATEST
             )
-        self.create_subscription(JointState, action.gripper_topic, self._on_gripper, qos.LATEST)
+        self.create_subscription(JointState, action.width_topic, self._on_gripper, qos.LATEST)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(Trigger, "~/demonstrate", self._on_demonstrate)
         if self._settings.expert:
@@ -135,7 +141,8 @@ class SimNode(Node):
             self._refused = "gripper target refused: no position"
             return
         stamp = seconds(message.header.stamp)
-        self._refused = self._target.move_gripper(stamp, message.position[0]) or ""
+        width = self._contract.recorded_width.metres(message.position[0])
+        self._refused = self._target.move_gripper(stamp, width) or ""
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         reset = _Reset(int(self.get_parameter("seed").value))
@@ -172,14 +179,15 @@ class SimNode(Node):
     def _build(self) -> SimEnv:
         task = self._settings.task
         if not task:  # not through vilp_ros.policy: a simulator has no use for torch
-            task = yaml.safe_load((find_model(self._settings.model) / "policy.yaml").read_text())[
-                "task"
-            ]
+            file = find_model(self._settings.model) / "policy.yaml"
+            if not (task := (parse_yaml(read(file), str(file)) or {}).get("task")):
+                raise VilpError(f"{file} names no task: give one with task:=")
         return SimEnv(
             task,
             views=tuple(self._contract.views),
             size=self._size,
             action_kind=self._contract.action.kind,
+            variation=self._settings.variation,
         )
 
     def _simulate(self, env: SimEnv) -> None:
@@ -244,6 +252,7 @@ class SimNode(Node):
             "episode": self._episode,
             "step": self._step,
             "success": success,
+            **({} if (part := env.measured()) is None else {"measured": f"{part:.3f}"}),
             "real_time_factor": factor,
             "expert": self._expert.state if self._expert else "none",
         }
@@ -251,8 +260,12 @@ class SimNode(Node):
         status = Report(OK, "success" if success else "running", values)
         self._status.publish(status.to_message("sim", self._contract.robot))
 
-    def _encode(self, view: str, seen: Observation, stamp: Time, frame: str) -> Image:
+    def _encode(
+        self, view: str, seen: Observation, stamp: Time, frame: str
+    ) -> Image | CompressedImage:
         encoding, image = self._contract.views[view].encoding, seen.images[view]
+        if camera_type(self._contract.views[view]) is CompressedImage and view not in seen.depth_m:
+            return to_jpeg(image, stamp, frame)
         possible = ("32FC1",) if view in seen.depth_m else ("rgb8", "bgr8")
         if encoding not in possible:
             raise VilpError(
@@ -274,10 +287,10 @@ class SimNode(Node):
                 observation.joint_velocity,
             )
         )
-        header = Header(stamp=stamp, frame_id=self._contract.base_frame)
-        self._ee_pose.publish(PoseStamped(header=header, pose=to_pose(observation.ee_pose)))
-        width = np.array([observation.gripper_width])
-        self._gripper.publish(to_joint_state(["gripper_width"], width, stamp))
+        if self._ee_pose:
+            header = Header(stamp=stamp, frame_id=self._contract.base_frame)
+            self._ee_pose.publish(PoseStamped(header=header, pose=to_pose(observation.ee_pose)))
+        self._gripper.publish(to_gripper(self._contract, observation.gripper_width, stamp))
 
     def _judge(self, factor: float, values: dict[str, object]) -> Report:
         if self._refused:

@@ -7,7 +7,6 @@ from functools import partial
 
 import numpy as np
 import rclpy
-from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -21,8 +20,9 @@ from vilp_ros.contract import View as Camera
 from vilp_ros.data.observe import from_pose, joints_by_name, seconds
 from vilp_ros.data.pixels import rgb_pixels
 from vilp_ros.evaluation.demo.rerun_view import View
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.images import to_array
+from vilp_ros.ros import qos
+from vilp_ros.ros.hand_pose import listen_to_hand
+from vilp_ros.ros.images import camera_type, to_array
 
 SEEN = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 
@@ -41,13 +41,13 @@ class Viewer(Node):
         self._view, self._joints = view, contract.proprio.joint_names
         listen = self.create_subscription
         for camera in contract.views.values():
-            listen(Image, camera.topic, partial(self._on_image, camera), SEEN)
+            listen(camera_type(camera), camera.topic, partial(self._on_image, camera), SEEN)
         listen(Image, "planner/predicted_frames", self._on_strip, SEEN)
         listen(JointState, "planner/imagination_gap", self._on_gap, SEEN)
         listen(Path, "planner/plan_path", self._on_path, SEEN)
         listen(Header, "controller/command_source", self._on_source, SEEN)
         listen(JointState, contract.proprio.joint_state_topic, self._on_joints, qos.STATE_IN)
-        listen(PoseStamped, contract.proprio.ee_pose_topic, self._on_arm, qos.STATE_IN)
+        listen_to_hand(self, contract, self._on_arm)
 
     def _on_image(self, camera: Camera, message: Image) -> None:
         pixels = rgb_pixels(camera, message)
@@ -73,8 +73,8 @@ class Viewer(Node):
         angles = joints_by_name(message, message.position, self._joints)
         self._view.joints(seconds(message.header.stamp), angles)
 
-    def _on_arm(self, message: PoseStamped) -> None:
-        self._view.arm(seconds(message.header.stamp), from_pose(message.pose)[:3])
+    def _on_arm(self, stamp_s: float, pose: np.ndarray) -> None:
+        self._view.arm(stamp_s, pose[:3])
 
 
 def watch(view: View, contract: Contract, namespace: str, stop: threading.Event) -> None:

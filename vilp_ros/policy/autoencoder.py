@@ -32,6 +32,20 @@ class ResidualBlock(nn.Module):
         return x + self.body(x)
 
 
+def light_features(channels: Sequence[int]) -> list[nn.Module]:
+    """Layers from frames to features `(B, channels[2], H / 16, W / 16)` at strides 4, 8 and 16."""
+    c4, c8, c16 = channels
+    return [
+        nn.PixelUnshuffle(4),
+        nn.Conv2d(48, c4, 3, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(c4, c8, 3, stride=2, padding=1),
+        ResidualBlock(c8),
+        nn.Conv2d(c8, c16, 3, stride=2, padding=1),
+        ResidualBlock(c16),
+    ]
+
+
 class LightVAE(nn.Module):
     """Convolutional VAE with a 4x4 pixel-unshuffle stem and one linear bottleneck.
 
@@ -57,13 +71,7 @@ class LightVAE(nn.Module):
         grid = (c16, size[0] // 16, size[1] // 16)
         flat = grid[0] * grid[1] * grid[2]
         self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(4),
-            nn.Conv2d(48, c4, 3, padding=1),
-            nn.SiLU(),
-            nn.Conv2d(c4, c8, 3, stride=2, padding=1),
-            ResidualBlock(c8),
-            nn.Conv2d(c8, c16, 3, stride=2, padding=1),
-            ResidualBlock(c16),
+            *light_features(channels),
             nn.SiLU(),
             nn.Flatten(),
             nn.Linear(flat, 2 * latent_dim),

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vilp_ros.contract.readers import parse_yaml, read
 from vilp_ros.errors import VilpError
+
+TRAIN_TIMESTEPS = 100
+"""Diffusion times of the schedule, and so the most denoising steps (LDP section 4.2)."""
+
+MOST_CHANNELS, MOST_LAYERS = 16384, 256
+"""Beyond, a number is a slip; a network of it would fill the memory before that is said."""
 
 
 @dataclass
@@ -30,6 +39,23 @@ class AutoencoderConfig:
     latent_channels: int = 4
     channels: list[int] = field(default_factory=lambda: [48, 96, 128])
     codebook: int = 1024
+
+
+@dataclass
+class RobustEncoderConfig:
+    """What a robust encoder adds to the autoencoder's own, see `vilp_ros.policy.robust_encoder`.
+
+    Attributes:
+        blocks: further residual blocks at stride 16.
+        reduced: of vectors: channels that the MLP sees.
+        width: of vectors: width of the MLP.
+        context: of grids: channels of the branch that sees the whole picture.
+    """
+
+    blocks: int = 2
+    reduced: int = 48
+    width: int = 384
+    context: int = 96
 
 
 @dataclass
@@ -114,12 +140,14 @@ class PolicyConfig:
     """Architecture and run-time settings of one policy.
 
     Attributes:
-        method: `ldp`, `vilp`, or `bc`: behaviour cloning from the same latents, the control
-            experiment.
+        method: name of an installed method, see `vilp_ros.policy.registry`.
         horizon: future states per plan, T (LDP: 8; VILP: 5 frames behind the present one).
         frame_interval: control periods from one state of a plan to the next (LDP: 1; VILP: 2).
         n_action_steps: actions executed per plan, N_e (LDP: 4; VILP: 6 to 16).
         engine: `openvino` or `torch`; what the bundle runs on by default.
+        robust_encoder: encoders of its own, which see past paint and light; null sees with those
+            of the autoencoders.
+        options: what only the method knows; see `Options` in its module.
     """
 
     method: str = "ldp"
@@ -132,21 +160,67 @@ class PolicyConfig:
     idm: InverseDynamicsConfig = field(default_factory=InverseDynamicsConfig)
     low_level: LowLevelConfig = field(default_factory=LowLevelConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    robust_encoder: RobustEncoderConfig | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raises VilpError naming the first number that no policy can run with."""
+        actions = self.horizon * self.frame_interval
+        for key, found, low, high in (
+            ("horizon", self.horizon, 1, 1000),
+            ("frame_interval", self.frame_interval, 1, 1000),
+            ("n_action_steps", self.n_action_steps, 1, actions),
+            ("sampler.planner_steps", self.sampler.planner_steps, 1, TRAIN_TIMESTEPS),
+            ("sampler.idm_steps", self.sampler.idm_steps, 1, TRAIN_TIMESTEPS),
+            ("sampler.warm_start", self.sampler.warm_start, 0, TRAIN_TIMESTEPS - 1),
+            ("planner.shared_noise", self.planner.shared_noise, 0, 1),
+        ):
+            if not low <= found <= high:
+                raise VilpError(f"policy.{key} is {found}, expected {low} to {high}")
+        for key in ("autoencoder", "robust_encoder", "planner", "idm", "low_level"):
+            if (part := getattr(self, key)) is not None:
+                _check_sizes(f"policy.{key}", part)
+        for key, kind in (("planner", self.planner), ("idm", self.idm)):
+            choose(f"policy.{key}.prediction", kind.prediction, ("sample", "epsilon"))
+
+
+def _check_sizes(where: str, part: Any) -> None:
+    """Raises VilpError naming the first size that no network of this package has."""
+    for item in fields(part):
+        value = getattr(part, item.name)
+        most = MOST_LAYERS if item.name in ("depth", "blocks") else MOST_CHANNELS
+        for size in value if isinstance(value, list) else [value]:
+            number = isinstance(size, int) and not isinstance(size, bool)
+            if (number and not 0 <= size <= most) or (isinstance(value, list) and not number):
+                raise VilpError(f"{where}.{item.name} is {value}, expected at most {most}")
 
 
 def read_policy(recipe: str | Path) -> PolicyConfig:
     """The policy of a training recipe.
 
     Raises:
-        VilpError: no such file, or a key of its `policy` is unknown or of the wrong type.
+        VilpError: no such file, or a key of its `policy` is unknown, of the wrong type or out of
+            range.
     """
     if not Path(recipe).is_file():
         raise VilpError(f"no recipe at {recipe}: recipes are YAML files as in config/training/")
     try:
-        chosen = OmegaConf.select(OmegaConf.load(recipe), "policy") or {}
+        body = OmegaConf.create(parse_yaml(read(Path(recipe)), f"recipe {recipe}") or {})
+        chosen = OmegaConf.select(body, "policy") or {}
         merged = OmegaConf.merge(OmegaConf.structured(PolicyConfig), chosen)
         policy = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise VilpError(f"recipe {recipe}: {str(error).splitlines()[0]}") from error
     assert isinstance(policy, PolicyConfig)
+    policy.check()
     return policy
+
+
+def choose(key: str, found: str, available: Iterable[str]) -> None:
+    """Checks that a config asks for something that there is.
+
+    Raises:
+        VilpError: it does not.
+    """
+    if found not in available:
+        raise VilpError(f"{key} {found!r}; available: {', '.join(available)}")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-TRAIN_TIMESTEPS = 100
+from vilp_ros.policy.config import TRAIN_TIMESTEPS
 
 
 @lru_cache
@@ -34,12 +34,54 @@ def schedule(prediction: str) -> DDIMScheduler:
     )
 
 
+class Random:
+    """Random tensors: drawn on the CPU, so that every device sees the same, and put where used.
+
+    Args:
+        seed: of the stream.
+        device: where the tensors go.
+        share: of the rows of a batch that processes share: which of how many processes this is,
+            and the rows of all. A row then has the numbers that it would have in one process.
+    """
+
+    def __init__(
+        self, seed: int, device: torch.device, share: tuple[int, int, int] = (0, 1, 0)
+    ) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+        self._device = device
+        index, count, self._rows = share
+        self._mine = slice(index, None, count)
+        self._row_count = len(range(self._rows)[self._mine])
+        self._own = torch.Generator().manual_seed(seed + index) if count > 1 else self._generator
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal."""
+        return self._drawn(torch.randn, shape)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1)."""
+        return self._drawn(torch.rand, shape)
+
+    def integers(self, low: int, high: int, count: int) -> Tensor:
+        """`count` integers in [low, high)."""
+        return self._drawn(partial(torch.randint, low, high), (count,))
+
+    def _drawn(self, draw: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
+        if self._own is self._generator:
+            drawn = draw(shape, generator=self._generator)
+        elif shape[0] == self._row_count:
+            drawn = draw((self._rows, *shape[1:]), generator=self._generator)[self._mine]
+        else:  # not a row each: no process draws what another does
+            drawn = draw(shape, generator=self._own)
+        return drawn.to(self._device)
+
+
 def diffusion_loss(
     net: Callable[[Tensor, Tensor, Tensor], Tensor],
     clean: Tensor,
     condition: Tensor,
     prediction: str,
-    generator: torch.Generator,
+    random: Random,
     weight: Tensor | None = None,
 ) -> Tensor:
     """Mean squared error of one denoising step at a random time, one time per sample.
@@ -49,16 +91,29 @@ def diffusion_loss(
         clean: `(B, ...)` standardised targets.
         condition: `(B, C)`.
         prediction: `sample` or `epsilon`.
-        generator: source of times and noise, seeded by the training step for exact resume.
+        random: source of times and noise, seeded by the training step for exact resume.
         weight: weights of the last dimension, mean one.
     """
-    times = torch.randint(TRAIN_TIMESTEPS, (len(clean),), generator=generator)
-    noise = torch.randn(clean.shape, generator=generator)
-    times, noise = times.to(clean.device), noise.to(clean.device)
+    times = random.integers(0, TRAIN_TIMESTEPS, len(clean))
+    noise = random.normal(*clean.shape)
     noisy = schedule(prediction).add_noise(clean, noise, times)
     error = net(noisy, times, condition).float() - (clean if prediction == "sample" else noise)
     error = error.square()
     return (error if weight is None else error * weight).mean()
+
+
+def clean_of(out: Tensor, noisy: Tensor, times: Tensor, prediction: str) -> Tensor:
+    """The clean sample in a network's output, both `(B, ...)`, for noisy ones at times `(B,)`."""
+    if prediction == "sample":
+        return out
+    alpha = schedule(prediction).alphas_cumprod.to(times.device)[times]
+    alpha = alpha.view(-1, *[1] * (out.ndim - 1))
+    return (noisy - (1 - alpha).sqrt() * out) / alpha.sqrt()
+
+
+def at_one_time(net: Callable[[Tensor, Tensor, Any], Tensor]) -> Callable[[Any, int, Any], Any]:
+    """A network as `sample` calls it: with one integer time for all samples."""
+    return lambda x, t, c: net(x, torch.full((len(x),), t, device=x.device), c)
 
 
 def share_noise(own: Any, common: Any, share: float) -> Any:

@@ -1,4 +1,4 @@
-"""Run a network on plain arrays: torch on any device, or OpenVINO on a CPU.
+"""Run a network on plain arrays: torch on any device, compiled on CUDA, or OpenVINO on a CPU.
 
 Only single network calls are compiled; the sampler loops in Python. One graph of the whole
 unrolled sampler takes half a minute to convert and gains nothing at this size.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -19,9 +20,51 @@ from torch import nn
 from vilp_ros.errors import VilpError
 
 Network = Callable[..., np.ndarray]
-ENGINES = ("torch", "openvino")
+ENGINES = ("torch", "openvino", "compile")
 PARITY = 0.05
 """Largest root mean square difference of a network's output from torch's, over its own size."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How a bundle is run.
+
+    Attributes:
+        engine: of `ENGINES`, checked by `require_engine`.
+        device: torch device.
+        threads: CPU threads of an OpenVINO network.
+        samples: imaginations per plan.
+    """
+
+    engine: str = "torch"
+    device: str = "cpu"
+    threads: int = 1
+    samples: int = 1
+
+
+class Networks(Mapping[str, Network]):
+    """Networks by name, compiled at first use: a process pays only for those that it runs."""
+
+    def __init__(
+        self, examples: dict[str, tuple[nn.Module, tuple[torch.Tensor, ...]]], runtime: Runtime
+    ) -> None:
+        self._examples, self._runtime = examples, runtime
+        self._compiled: dict[str, Network] = {}
+
+    def __getitem__(self, name: str) -> Network:
+        if name not in self._compiled:
+            module, example = self._examples[name]
+            run = self._runtime
+            self._compiled[name] = compile_network(
+                module, example, run.engine, run.device, run.threads
+            )
+        return self._compiled[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._examples)
+
+    def __len__(self) -> int:
+        return len(self._examples)
 
 
 def choose_device(device: str) -> str:
@@ -33,7 +76,7 @@ def choose_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise VilpError("device is 'cuda' but torch finds no CUDA device: use device:=auto or cpu")
+        raise VilpError("device is 'cuda' but torch finds no CUDA device: choose auto or cpu")
     return device
 
 
@@ -41,10 +84,15 @@ def require_engine(engine: str, device: str) -> None:
     """Checks that an engine can run here, before any weight is read.
 
     Raises:
-        VilpError: unknown engine, OpenVINO missing, or OpenVINO asked for on another device.
+        VilpError: unknown engine, OpenVINO missing, or asked for on another device than its own.
     """
     if engine not in ENGINES:
         raise VilpError(f"engine {engine!r}; available: {', '.join(ENGINES)}")
+    if engine == "compile" and not device.startswith("cuda"):
+        raise VilpError(
+            f"engine 'compile' is torch.compile on CUDA, not for {device}: use 'torch' or, on a "
+            "CPU, 'openvino'"
+        )
     if engine == "openvino" and device != "cpu":
         raise VilpError(f"engine 'openvino' runs on the CPU, not on {device}: use engine 'torch'")
     if engine == "openvino" and find_spec("openvino") is None:
@@ -62,28 +110,47 @@ def compile_network(
     Args:
         module: network in its final weights.
         example: inputs of the shapes and types it will be called with.
-        engine: `torch` or `openvino`, checked by `require_engine`. OpenVINO runs in bf16 where
-            that is close enough to torch, else in f32.
+        engine: of `ENGINES`, checked by `require_engine`. OpenVINO runs in bf16 where that is
+            close enough to torch, else in f32. `compile` was never timed: no CUDA machine was had.
         device: torch device.
         threads: CPU threads of an OpenVINO network; torch takes the process's setting.
 
     Raises:
-        VilpError: OpenVINO's network is further than `PARITY` from torch's.
+        VilpError: the network is further than `PARITY` from torch's, or cannot be compiled.
     """
     if engine == "torch":
-        return _torch_network(module, device)
+        return _torch_network(module.eval().to(device), device)
+    if engine == "compile":
+        return _compiled_network(module, example, device)
     return _openvino_network(module, example, threads)
 
 
-def _torch_network(module: nn.Module, device: str) -> Network:
-    module = module.eval().to(device)
-
+def _torch_network(module: Callable[..., torch.Tensor], device: str) -> Network:
     def call(*arrays: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             inputs = [torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays]
             return module(*inputs).float().cpu().numpy()
 
     return call
+
+
+def _compiled_network(module: nn.Module, example: tuple[torch.Tensor, ...], device: str) -> Network:
+    module = module.eval().to(device)
+    # Graphs of whole calls: at these sizes a GPU waits for launches, not for numbers.
+    network = _torch_network(torch.compile(module, mode="reduce-overhead", dynamic=False), device)
+    trial = [x.numpy() for x in _trial(example)]
+    expected = _torch_network(module, device)(*trial)
+    try:
+        found = network(*trial)
+    except Exception as error:  # of the compiler's many parts
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise VilpError(f"torch.compile failed ({said}): use engine 'torch'") from error
+    if (apart := _apart(found, expected)) > PARITY:
+        raise VilpError(
+            f"compiled {type(module).__name__} differs from torch's by {apart:.0%} of its size, "
+            f"more than {PARITY:.0%}: use engine 'torch'"
+        )
+    return network
 
 
 def _openvino_network(
@@ -107,7 +174,7 @@ def _openvino_network(
     for precision in ("bf16", "f32"):  # bf16 is f32 where the CPU has none
         network = _compiled(model, threads, precision)
         found = network(*(x.numpy() for x in trial))
-        apart[precision] = float(_rms(found - expected) / (_rms(expected) + 1e-6))
+        apart[precision] = _apart(found, expected)
         if apart[precision] <= PARITY:
             return network
     raise VilpError(
@@ -143,6 +210,11 @@ def _trial(example: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         else torch.randint(100, x.shape, generator=generator, dtype=x.dtype)
         for x in example
     )
+
+
+def _apart(found: np.ndarray, expected: np.ndarray) -> float:
+    """Root mean square of the difference over that of what was expected."""
+    return float(_rms(found - expected) / (_rms(expected) + 1e-6))
 
 
 def _rms(values: np.ndarray) -> np.floating:

@@ -1,4 +1,4 @@
-"""What the numbers of a state row are, for every method the same."""
+"""What the numbers of a state row are."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from math import prod
 
 from vilp_ros.errors import VilpError
-from vilp_ros.policy.config import AutoencoderConfig, PolicyConfig
+from vilp_ros.policy.config import AutoencoderConfig
 
 PROPRIO_DIM = 10
 """xyz, rot6d and gripper width (see `vilp_ros.geometry.ee_proprio`)."""
 SPATIAL_STRIDE = 8
+LEAST_M, LEAST_TURN = 5e-4, 2e-3
+"""Spread of metres and of rotations below which a number counts as constant: it is only noise."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,19 @@ class Layout:
         c, h, w = self.latent_shape
         return c, h, w
 
-    def units(self) -> list[slice]:
-        """Slices of a row whose numbers share a unit: latents a view, xyz, rot6d, width, twice."""
+    def units(self) -> list[tuple[slice, float]]:
+        """Numbers of a row that share a unit, and the least spread that means something.
+
+        Latents a view, xyz, rot6d and width, and the latter three again.
+        """
         size = self.latent_dim
-        groups = [slice(i * size, (i + 1) * size) for i in range(self.views)]
+        groups = [(slice(i * size, (i + 1) * size), 1e-6) for i in range(self.views)]
         for start in (self.proprio.start, self.change.start):
-            groups += [slice(start, start + 3), slice(start + 3, start + 9)]
-            groups += [slice(start + 9, start + 10)]
+            groups += [
+                (slice(start, start + 3), LEAST_M),
+                (slice(start + 3, start + 9), LEAST_TURN),
+                (slice(start + 9, start + 10), LEAST_M),
+            ]
         return groups
 
 
@@ -87,18 +95,21 @@ def latent_shape(config: AutoencoderConfig, size: tuple[int, int]) -> tuple[int,
     return (config.latent_dim,)
 
 
-def layout_of(policy: PolicyConfig, views: Mapping[str, tuple[int, int]]) -> Layout:
-    """Layout of a policy's rows.
+def latent_layout(
+    config: AutoencoderConfig, views: Mapping[str, tuple[int, int]], forecasts_proprio: bool
+) -> Layout:
+    """Layout of rows of latents and proprio.
 
     Args:
-        policy: its config.
+        config: of the autoencoders.
         views: view name to (height, width).
+        forecasts_proprio: see `Layout`.
 
     Raises:
         VilpError: views whose latents differ in shape.
     """
-    shapes = {latent_shape(policy.autoencoder, size) for size in views.values()}
+    shapes = {latent_shape(config, size) for size in views.values()}
     if len(shapes) > 1:
         raise VilpError(f"views of one policy have latents of one shape, not {sorted(shapes)}")
-    shape = shapes.pop() if shapes else (policy.autoencoder.latent_dim,)
-    return Layout(len(views), shape, policy.method != "vilp")
+    shape = shapes.pop() if shapes else (config.latent_dim,)
+    return Layout(len(views), shape, forecasts_proprio)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LEAST_SIDE = 24
+"""Pixels a side, below which its last maps have one place: bf16 gradients of such were seen NaN."""
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions on a skip."""

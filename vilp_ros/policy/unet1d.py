@@ -1,4 +1,4 @@
-"""State planner as the paper's conditional 1-D U-Net (LDP section 4.2; Chi et al. 2023)."""
+"""Conditional 1-D U-Net over time (Chi et al. 2023): Diffusion Policy's, and LDP's planner."""
 
 from __future__ import annotations
 

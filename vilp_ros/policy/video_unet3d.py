@@ -108,13 +108,21 @@ class UNet3D(nn.Module):
         channels: channels of a latent, C.
         token_dim: length of a context token, D.
         model_channels: width of the finest level, a multiple of 32; the paper's are 64 and 128.
+        outputs: channels of a denoised frame; as many as it is given unless told otherwise.
     """
 
-    def __init__(self, views: int, channels: int, token_dim: int, model_channels: int = 64) -> None:
+    def __init__(
+        self,
+        views: int,
+        channels: int,
+        token_dim: int,
+        model_channels: int = 64,
+        outputs: int | None = None,
+    ) -> None:
         super().__init__()
-        time_dim, pixels = 4 * model_channels, views * channels
+        time_dim, pixels = 4 * model_channels, views * (outputs or channels)
         self.time = TimeEmbedding(time_dim)
-        self.stem = nn.Conv3d(pixels, model_channels, 3, padding=1)
+        self.stem = nn.Conv3d(views * channels, model_channels, 3, padding=1)
         width, deepest = model_channels, len(MULTIPLIERS) - 1
         skips = [width]
         self.down = nn.ModuleList()

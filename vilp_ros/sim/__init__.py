@@ -7,8 +7,9 @@ without noise, EGL otherwise. An existing `MUJOCO_GL` is respected.
 
 import ctypes.util
 import os
+import pkgutil
 
-TASKS = ("lift", "lift_wide", "can", "square")
+TASKS = tuple(sorted(m.name for m in pkgutil.iter_modules([f"{__path__[0]}/tasks"])))
 
 if "MUJOCO_GL" not in os.environ:
     os.environ["MUJOCO_GL"] = "osmesa" if ctypes.util.find_library("OSMesa") else "egl"

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 from tqdm import tqdm
 
-from vilp_ros.data.episodes import Episode, EpisodeFile, EpisodeWriter
+from vilp_ros.cluster import Cluster, processes
+from vilp_ros.data.episode import Episode
+from vilp_ros.data.episode_writer import EpisodeWriter
+from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.data.pairs import usual
 from vilp_ros.errors import VilpError
 from vilp_ros.sim.demonstrator import Demonstrator, Job
 from vilp_ros.sim.env import SimEnv
-from vilp_ros.sim.experts import MODES
-from vilp_ros.sim.views import COLOUR, VIEWS
+from vilp_ros.sim.task import load_task
+from vilp_ros.sim.views import COLOUR, depth_ranges
 
 EVALUATION_SEEDS = 700_000
 ATTEMPTS = 5
-COLLECTED = ("expert", "action_free", "suboptimal")
+COLLECTED = ("expert", "action_free", "suboptimal", "play")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Report:
     Attributes:
         recorded: episodes written now.
         found: episodes that were there before.
-        discarded: attempts thrown away, since the expert failed (or, for `suboptimal`, did not).
+        discarded: attempts thrown away, since the expert failed (or, for `suboptimal`, did not);
+            play has no outcome, and none of it is.
         steps: control periods written now.
         disturbed: how many of them noise moved.
     """
@@ -52,61 +54,74 @@ def collect(
     role: str = "expert",
     noise: float = 0.25,
     workers: int = 1,
+    cluster: Cluster | None = None,
     views: tuple[str, ...] = COLOUR,
+    vary: float = 0.0,
+    beside: bool = False,
 ) -> Report:
     """Records episodes until the file holds `episodes` of them; goes on where it was cut off.
 
     Every pose of the objects is recorded once per mode of the task's expert, so that the mode
     cannot be told from the pose. `expert` and `action_free` keep successes only, `suboptimal`
-    failures only.
+    failures only, `play`, once a pose, whatever comes.
 
     Args:
         task: one of `vilp_ros.sim.TASKS`.
         path: HDF5 file, made or continued.
         episodes: how many the file shall hold.
         seed_start: seed of the first pose; the following poses count up.
-        role: `expert`, `action_free` (the same without actions) or `suboptimal`.
-        noise: expected share of control periods that noise disturbs, 0 to below 1.
+        role: `expert`, `action_free` (the same without actions), `suboptimal` or `play`.
+        noise: expected share of control periods that noise disturbs, 0 to below 1; none of play.
         workers: processes that simulate.
+        cluster: whose processes simulate instead.
         views: what is seen: any of `vilp_ros.sim.views.VIEWS`.
+        vary: strength of the looks that episodes have (`training_look`), 0 for the usual one.
+        beside: keep every view as it looks in the usual scene too, as `<view>_usual`.
 
     Returns:
         What was done.
 
     Raises:
         VilpError: unknown role, a noise outside [0, 1), seeds reserved for evaluation, or a file
-            whose episodes have other views.
+            whose episodes have other views or looks.
     """
     if role not in COLLECTED:
         raise VilpError(f"role is {role!r}: choose from {', '.join(COLLECTED)}")
     if not 0 <= noise < 1:
         raise VilpError(f"noise is {noise}: a share of the steps, at least 0 and below 1")
-    modes = MODES[task]
+    modes = ("play",) if role == "play" else load_task(task).modes
     if seed_start + episodes / len(modes) > EVALUATION_SEEDS:
         raise VilpError(f"seeds from {EVALUATION_SEEDS} on are for evaluation: lower --seed-start")
     recorded = discarded = steps = disturbed = 0
-    ranges = {view: range_m for view in views if (range_m := VIEWS[view].depth_range_m)}
+    ranges = depth_ranges(load_task(task), views)
     if Path(path).is_file():
         file = EpisodeFile(path)
         there = file.views
         file.close()
-        if there and set(there) != set(views):
+        kept = {*views, *map(usual, views)} if beside else set(views)
+        if there and set(there) != kept:
             raise VilpError(
-                f"{path} has views {', '.join(there)}, not {', '.join(sorted(views))}: choose "
+                f"{path} has views {', '.join(there)}, not {', '.join(sorted(kept))}: choose "
                 "another --out"
             )
+    setting = (task, views, vary, beside)
+    ahead = 2 * (cluster.slots if cluster else workers)
     with (
         EpisodeWriter(path, task=task, depth_range_m=ranges) as writer,
-        ProcessPoolExecutor(workers, get_context("spawn"), _open, (task, views)) as pool,
+        processes(workers, cluster) as pool,
     ):
         done = set(writer.seeds)
+        if done and (looks := writer.notes("vary") or {"0.0"}) != {str(float(vary))}:
+            raise VilpError(
+                f"{path} was varied by {', '.join(looks)}, not {vary}: choose another --out"
+            )
         found = len(done)
         jobs = (job for job in _jobs(modes, seed_start, role, noise) if _key(job) not in done)
         pending: set[Future[tuple[Episode | None, int]]] = set()
         with tqdm(total=episodes, initial=found, unit="episode", desc=f"{task} {role}") as bar:
             while found + recorded < episodes:
-                while len(pending) < min(2 * workers, episodes - found - recorded):
-                    pending.add(pool.submit(_record, next(jobs)))
+                while len(pending) < min(ahead, episodes - found - recorded):
+                    pending.add(pool.submit(_record, setting, next(jobs)))
                 ready, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in ready:
                     episode, failures = future.result()
@@ -131,47 +146,58 @@ def _key(job: Job) -> tuple[int, str]:
     return job.seed, job.mode
 
 
-_env: SimEnv  # one per worker process: building it takes seconds
+Setting = tuple[str, tuple[str, ...], float, bool]
+_env: dict[Setting, SimEnv] = {}  # one per worker process: building it takes seconds
 
 
-def _open(task: str, views: tuple[str, ...]) -> None:
-    global _env
-    Thread(target=_end_with_parent, daemon=True).start()
-    _env = SimEnv(task, views=views)
-
-
-def _end_with_parent() -> None:
-    """A killed collection must not leave workers that wait for jobs for ever."""
-    parent = parent_process()
-    assert parent is not None, "workers are started by a pool"
-    parent.join()
-    os._exit(1)
-
-
-def _record(job: Job) -> tuple[Episode | None, int]:
+def _record(setting: Setting, job: Job) -> tuple[Episode | None, int]:
     """An episode of the job and the number of attempts discarded before it."""
+    task, views, vary, beside = setting
+    if setting not in _env:
+        for env in _env.values():
+            env.close()
+        _env.clear()
+        _env[setting] = SimEnv(task, views=views, variation=f"train@{vary}" if vary else "none")
     for attempt in range(ATTEMPTS):
-        episode = record(_env, job, attempt)
-        if episode.success != (job.role == "suboptimal"):
+        episode = record(_env[setting], job, attempt, beside=beside)
+        if job.role == "play" or episode.success != (job.role == "suboptimal"):
             return episode, attempt
     return None, ATTEMPTS
 
 
-def record(env: SimEnv, job: Job, attempt: int = 0) -> Episode:
-    """One episode, whether it succeeds or not; `attempt` varies all but the poses at its start."""
+def record(env: SimEnv, job: Job, attempt: int = 0, *, beside: bool = False) -> Episode:
+    """One episode, whether it succeeds or not.
+
+    Args:
+        env: where.
+        job: what.
+        attempt: varies all but the poses at its start.
+        beside: keep the views as in the usual scene too.
+    """
     demonstrator = Demonstrator(env, job, attempt)
     observations = [demonstrator.observation]
+    states = [env.data.qpos.copy()]
+    as_usual = [env.usual_images()] if beside else []
     actions: list[np.ndarray] = []
     disturbed: list[bool] = []
     while not demonstrator.done:
         action, pushed = demonstrator.act(observations[-1])
         observations.append(env.step(action))
+        states.append(env.data.qpos.copy())
+        as_usual += [env.usual_images()] if beside else []
         actions.append(action)
         disturbed.append(pushed)
         demonstrator.after(env.success())
     expert = demonstrator.expert
+    images = {view: np.stack([o.images[view] for o in observations]) for view in env.views}
+    if beside:
+        images |= {usual(view): np.stack([x[view] for x in as_usual]) for view in env.views}
+    info: dict[str, float | int | str]
+    info = {"mode": expert.mode, "side": expert.side, "attempt": attempt}
+    if env.rule is not None:
+        info["vary"] = env.rule.strength
     return Episode(
-        images={view: np.stack([o.images[view] for o in observations]) for view in env.views},
+        images=images,
         ee_pose=np.stack([o.ee_pose for o in observations]),
         gripper_width=np.array([o.gripper_width for o in observations]),
         joint_position=np.stack([o.joint_position for o in observations]),
@@ -181,5 +207,6 @@ def record(env: SimEnv, job: Job, attempt: int = 0) -> Episode:
         role=job.role,
         success=env.success(),
         seed=job.seed,
-        info={"mode": expert.mode, "side": expert.side, "attempt": attempt},
+        info=info,
+        states=np.stack(states),
     )

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from vilp_ros.sim.env import Observation, SimEnv
-from vilp_ros.sim.experts import MODES, make_expert
+from vilp_ros.sim.experts import Expert, make_expert
 from vilp_ros.sim.motion import downward, gripper_yaw
 from vilp_ros.sim.noise import NoiseBursts
-from vilp_ros.sim.pick_expert import PickExpert
+from vilp_ros.sim.play import Player
 from vilp_ros.sim.spoiled import SpoiledExpert
 
-_SPOILED_PERIODS = (50, 100)
+_SPOILED_PERIODS, _PLAY_PERIODS = (50, 100), (80, 120)
 _START_PERIODS = 25
-_START_XYZ, _START_YAW = (0.06, 0.06, 0.04), 0.5
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Demonstrator:
 
     Args:
         env: with `action_kind="ee_pose"`.
-        job: what to demonstrate; role `suboptimal` fails on purpose.
+        job: what to demonstrate; role `suboptimal` fails on purpose, `play` has no task.
         attempt: varies all but the poses at the start.
 
     Attributes:
@@ -43,16 +42,21 @@ class Demonstrator:
 
     def __init__(self, env: SimEnv, job: Job, attempt: int = 0) -> None:
         self._env = env
-        rng = np.random.default_rng([job.seed, MODES[env.task].index(job.mode), attempt])
+        self._plays = job.role == "play"
+        mode = 0 if self._plays else env.spec.modes.index(job.mode)
+        rng = np.random.default_rng([job.seed, mode, attempt])
         env.reset(job.seed)
         self.observation = _vary_start(env, np.random.default_rng([job.seed, 1]))
-        self.expert = make_expert(env, rng, job.mode)
-        self._policy: PickExpert | SpoiledExpert = self.expert
+        self.expert: Expert = Player(env, rng) if self._plays else make_expert(env, rng, job.mode)
+        self._policy: Expert | SpoiledExpert = self.expert
         self._periods_left = env.max_steps
+        if self._plays:
+            self._periods_left = int(rng.integers(*_PLAY_PERIODS))
         if job.role == "suboptimal":
-            self._policy = SpoiledExpert(self.expert, rng)
+            self._policy = SpoiledExpert(self.expert, rng, env.spec.disturbance)
             self._periods_left = int(rng.integers(*_SPOILED_PERIODS))
-        self._bursts = NoiseBursts(rng, job.noise)
+        noise = 0.0 if self._plays else job.noise  # nobody imitates play: it needs no recovery
+        self._bursts = NoiseBursts(rng, noise, env.spec.disturbance)
         self._since_success = 0
 
     @property
@@ -63,14 +67,14 @@ class Demonstrator:
     def act(self, observation: Observation) -> tuple[np.ndarray, bool]:
         """Target (8,) for the next control period, and whether noise disturbs it."""
         # Recovery matters most while the gripper aligns; a grasp is easily lost for good.
-        low = self.expert.phase == "approach"
+        low = self.expert.phase in self._env.spec.disturbance.careful
         action = self._policy.act(observation)
         self._periods_left -= 1
         return self._bursts.apply(action, 1.4 if low else 0.5, fingers=low)
 
     def after(self, success: bool) -> None:
         """Tells whether the task is done at the end of a control period."""
-        self._since_success = self._since_success + 1 if success else 0
+        self._since_success = self._since_success + 1 if success and not self._plays else 0
 
 
 def _vary_start(env: SimEnv, rng: np.random.Generator) -> Observation:
@@ -78,8 +82,9 @@ def _vary_start(env: SimEnv, rng: np.random.Generator) -> Observation:
     observation = env.observe()
     if rng.random() < 0.5:
         return observation
-    position = observation.ee_pose[:3] + rng.uniform(-1, 1, 3) * _START_XYZ
-    yaw = gripper_yaw(observation.ee_pose[3:]) + rng.uniform(-1, 1) * _START_YAW
+    *xyz, turn = env.spec.disturbance.start
+    position = observation.ee_pose[:3] + rng.uniform(-1, 1, 3) * xyz
+    yaw = gripper_yaw(observation.ee_pose[3:]) + rng.uniform(-1, 1) * turn
     start = downward(position, yaw, observation.gripper_width)
     for _ in range(_START_PERIODS):
         env.apply(start)

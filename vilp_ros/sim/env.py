@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -13,15 +14,16 @@ from vilp_ros.data.depth import grey_depth
 from vilp_ros.errors import VilpError
 from vilp_ros.geometry import matrix_to_quat, quat_to_rotvec
 from vilp_ros.sim import TASKS
+from vilp_ros.sim.look import Look, LookRule
 from vilp_ros.sim.renderer import ViewRenderer
 from vilp_ros.sim.scene import VARIATIONS, Variation, dress
-from vilp_ros.sim.views import COLOUR, VIEWS
-
-if TYPE_CHECKING:
-    from vilp_ros.sim.tasks import Task
+from vilp_ros.sim.sensor import Sensor
+from vilp_ros.sim.task import OPEN, Task, load_task
+from vilp_ros.sim.views import COLOUR, VIEWS, depth_ranges
+from vilp_ros.sim.wardrobe import Wardrobe
 
 CONTROL_PERIOD_S = 0.05
-MAX_WIDTH = 0.08
+MAX_WIDTH = OPEN
 ACTION_KINDS = ("ee_pose", "joint_position")
 _SETTLE_PERIODS = 6
 
@@ -61,11 +63,18 @@ class SimEnv:
         size: (height, width) of the pictures.
         action_kind: `ee_pose`: (8,) = xyz, quaternion xyzw, gripper width, all absolute, in the
             base frame; `joint_position`: (8,) = seven joint angles and the width.
-        variation: one of `vilp_ros.sim.scene.VARIATIONS`: how the scene looks different from the
-            one that demonstrations are recorded in.
+        variation: how the scene looks different from the one that demonstrations are recorded in:
+            one of `vilp_ros.sim.scene.VARIATIONS`, or `FAMILY@STRENGTH`, drawn anew for every
+            seed (see `vilp_ros.sim.look.LookRule`).
+        depth_range_m: (near, far) of depth views, instead of what the task says: greys mean to a
+            policy what they meant when it was trained.
+
+    Attributes:
+        rule: how looks follow from seeds, None where nothing is drawn.
+        look: what the scene wears now.
 
     Raises:
-        SimError: unknown task, view, action kind or variation.
+        VilpError: unknown task, view, action kind or variation.
     """
 
     def __init__(
@@ -76,23 +85,33 @@ class SimEnv:
         size: tuple[int, int] = (96, 160),
         action_kind: str = "ee_pose",
         variation: str = "none",
+        depth_range_m: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         _choose("task", task, TASKS)
-        _choose("variation", variation, tuple(VARIATIONS))
+        self.rule = LookRule.parse(variation) if "@" in variation else None
+        if self.rule is None:
+            _choose("variation", variation, (*VARIATIONS, "FAMILY@STRENGTH"))
         _choose("action_kind", action_kind, ACTION_KINDS)
         for view in views:
             _choose("view", view, tuple(VIEWS))
-        from vilp_ros.sim.tasks import SPECS  # robosuite takes seconds to import
-
         self.task, self.views, self.size, self.action_kind = task, views, size, action_kind
-        self.spec = SPECS[task]
-        self._env = _build(self.spec, action_kind, VARIATIONS[variation])
+        self.spec = load_task(task)
+        self._ranges = {**depth_ranges(self.spec, views), **(depth_range_m or {})}
+        usual = VARIATIONS["none" if self.rule else variation]
+        self._env = _build(self.spec, action_kind, usual)
         self._robot = self._env.robots[0]
         self._gripper = self._robot.gripper["right"]
         self._substeps = round(CONTROL_PERIOD_S / self._env.model_timestep)
         self.model: mujoco.MjModel = self._env.sim.model._model
         self.data: mujoco.MjData = self._env.sim.data._data
         self._renderer = ViewRenderer(self.model, size) if views else None
+        self._wardrobe = Wardrobe(
+            self.model,
+            self.data,
+            tuple(self.spec.objects.values()),
+            self.spec.agentview.target,
+        )
+        self.look = Look(sensor=Sensor(jpeg=usual.jpeg) if usual.jpeg else None)
         name = self._env.sim.model
         self._grip_site = name.site_name2id("gripper0_right_grip_site")
         self._base_site = name.site_name2id("robot0_right_center")
@@ -111,7 +130,7 @@ class SimEnv:
         return float(self.data.time)
 
     def reset(self, seed: int) -> Observation:
-        """Places arm and objects as `seed` says, lets them come to rest, opens the gripper."""
+        """Places arm and objects as `seed` says, lets them come to rest."""
         rng = np.random.default_rng(seed)
         self._env.rng = rng
         _seed_samplers(self._env.placement_initializer, rng)
@@ -121,7 +140,39 @@ class SimEnv:
         for _ in range(_SETTLE_PERIODS):
             self.apply(rest)
         self.data.time = 0.0
+        if self.rule is not None:
+            self.wear(self.rule.look(seed, self._wardrobe.parts))
         return self.observe()
+
+    @property
+    def parts(self) -> dict[str, dict[str, np.ndarray]]:
+        """What of the scene can be painted, see `Wardrobe`."""
+        return self._wardrobe.parts
+
+    def wear(self, look: Look) -> None:
+        """Changes how the scene looks from the next picture on; `Look()` is the usual scene."""
+        textures = self._wardrobe.wear(look)
+        if self._renderer is not None:
+            self._renderer.upload(textures)
+        self.look = look
+
+    def place(self, state: np.ndarray) -> None:
+        """Puts arm and objects where a recorded state says (`Episode.states`), to be looked at."""
+        if state.shape != self.data.qpos.shape:
+            raise SimError(
+                f"a state of {self.task} has {self.model.nq} numbers, not {len(state)}: it was "
+                "recorded in another scene"
+            )
+        self.data.qpos[:] = state
+        mujoco.mj_fwdPosition(self.model, self.data)
+
+    def usual_images(self) -> dict[str, np.ndarray]:
+        """Pictures of this moment in the usual scene, whatever is worn."""
+        look = self.look
+        self.wear(Look())
+        images = self.observe().images
+        self.wear(look)
+        return images
 
     def apply(self, action: np.ndarray) -> None:
         """Simulates one control period towards a target, without rendering.
@@ -158,12 +209,17 @@ class SimEnv:
 
     def observe(self) -> Observation:
         """Pictures and robot state as they are now."""
-        images, depth_m = {}, {}
+        images: dict[str, np.ndarray] = {}
+        depth_m: dict[str, np.ndarray] = {}
         for name in self.views:
             assert self._renderer is not None, "closed"
-            camera, range_m = VIEWS[name]
+            camera, range_m = VIEWS[name].camera, self.depth_range_m(name)
             if range_m is None:
-                images[name] = self._renderer.render(self.data, camera)
+                image = self._renderer.render(self.data, camera)
+                if self.look.sensor is not None:
+                    number = 1000 * round(self.time / CONTROL_PERIOD_S) + len(images)
+                    image = self.look.sensor.apply(image, number)
+                images[name] = image
             else:
                 depth_m[name] = self._renderer.depth(self.data, camera)
                 images[name] = grey_depth(depth_m[name], range_m)
@@ -190,6 +246,14 @@ class SimEnv:
     def success(self) -> bool:
         """Whether the task is done now, by robosuite's own criterion."""
         return bool(self._env._check_success())
+
+    def depth_range_m(self, view: str) -> tuple[float, float] | None:
+        """(near, far) of a depth view, of which its greys are made; None of a view in colour."""
+        return self._ranges.get(view)
+
+    def measured(self) -> float | None:
+        """What the task's `measure` counts now, from 0 to 1; None if it counts nothing."""
+        return float(self._env.measured()) if self.spec.measure else None
 
     def truth(self) -> dict[str, np.ndarray]:
         """Pose (7,) of every object of the task in the robot base frame, xyz and xyzw."""
@@ -233,7 +297,7 @@ class SimEnv:
     def _home_action(self) -> np.ndarray:
         state = self.state()
         target = state.ee_pose if self.action_kind == "ee_pose" else state.joint_position
-        return np.concatenate([target, [MAX_WIDTH]])
+        return np.concatenate([target, [self.spec.rest_width]])
 
     def _in_base(self, position: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         base = self.data.site_xmat[self._base_site].reshape(3, 3)
@@ -257,7 +321,8 @@ def _build(spec: Task, action_kind: str, variation: Variation) -> Any:
     environment: Any = spec.environment
 
     def edit_model_xml(self: Any, xml: str) -> str:
-        return dress(environment.edit_model_xml(self, xml), spec.agentview, variation)
+        edited = environment.edit_model_xml(self, xml)
+        return dress(edited, spec.agentview, variation, spec.looks, spec.tops)
 
     dressed: Any = type("Dressed", (environment,), {"edit_model_xml": edit_model_xml})
     return dressed(

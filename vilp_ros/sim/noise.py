@@ -6,6 +6,7 @@ import numpy as np
 
 from vilp_ros.geometry import quat_multiply, yaw_quat
 from vilp_ros.sim.env import MAX_WIDTH
+from vilp_ros.sim.task import ANYTHING, Disturbance
 
 BURST_STEPS = (5, 12)
 _MEAN_BURST = sum(BURST_STEPS) / 2
@@ -21,16 +22,16 @@ class NoiseBursts:
     Args:
         rng: source of all draws.
         share: expected share of disturbed steps, 0 to below 1.
-        position: largest offset, metres.
-        yaw: largest offset, radians; 0.22 turns the gripper by up to about 25 degrees in a burst.
+        disturbance: what may move, and how far.
     """
 
     def __init__(
-        self, rng: np.random.Generator, share: float, position: float = 0.03, yaw: float = 0.22
+        self, rng: np.random.Generator, share: float, disturbance: Disturbance = ANYTHING
     ) -> None:
         self._rng = rng
         self._start = share / (_MEAN_BURST * (1 - share))
-        self._position, self._yaw = position, yaw
+        self._position, self._yaw = np.array(disturbance.position), disturbance.yaw
+        self._fingers = disturbance.fingers
         self._left = 0
         self._wander = False
         self._offset = np.zeros(4)
@@ -53,7 +54,7 @@ class NoiseBursts:
             return action, False
         self._left -= 1
         if self._wander:
-            bound = np.array([*[self._position] * 3, self._yaw])
+            bound = np.array([*self._position, self._yaw])
             kick = self._rng.normal(size=4) * bound
             self._offset = np.clip(0.8 * self._offset + 0.4 * kick, -bound, bound)
         executed = action.copy()
@@ -67,10 +68,11 @@ class NoiseBursts:
         rng = self._rng
         self._left = int(rng.integers(BURST_STEPS[0], BURST_STEPS[1] + 1))
         self._wander = rng.random() < 0.3
-        direction = rng.normal(size=3) * [1, 1, 0.6]
+        direction = rng.normal(size=3) * [1, 1, 0.6] * (self._position > 0)
         push = direction / np.linalg.norm(direction) * rng.uniform(0.2, 1) * self._position
         turn = rng.choice([-1, 1]) * rng.uniform(0.3, 1) * self._yaw
-        moves, turns = ((True, True), (True, False), (False, True))[rng.integers(3)]
+        ways = ((True, True), (True, False), (False, True)) if self._yaw else ((True, False),)
+        moves, turns = ways[rng.integers(len(ways))]
         self._offset = np.array([*(push * moves), turn * turns])
-        closes = fingers and rng.random() < 0.15
+        closes = fingers and self._fingers and rng.random() < 0.15
         self._width = float(rng.uniform(0, MAX_WIDTH)) if closes else None

@@ -49,7 +49,7 @@ class PlaceExpert(PickExpert):
         mode: name of the way it takes.
     """
 
-    PHASES = ("approach", "close", "carry", "release")
+    PHASES: tuple[str, ...] = ("approach", "close", "carry", "release")
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class PlaceExpert(PickExpert):
         return towards(observation, ee + up, yaw, MAX_WIDTH)
 
 
-def can_expert(env: SimEnv) -> PlaceExpert:
+def can_expert(env: SimEnv, rng: np.random.Generator, mode: str) -> PlaceExpert:
     """Expert for `can`: from its bin to its compartment of the other."""
     goal = env.truth()["goal"]
     place = Place(
@@ -117,7 +117,7 @@ def can_expert(env: SimEnv) -> PlaceExpert:
     return PlaceExpert(env, "can", np.array([0.0, 0.0, 0.01]), shape, place)
 
 
-def nut_expert(env: SimEnv) -> PlaceExpert:
+def nut_expert(env: SimEnv, rng: np.random.Generator, mode: str) -> PlaceExpert:
     """Expert for `square`: the nut by its handle over the square peg."""
     peg = env.truth()["goal"]
     top = peg[2] + 0.10

@@ -22,6 +22,7 @@ class ViewRenderer:
     """
 
     def __init__(self, model: mujoco.MjModel, size: tuple[int, int]) -> None:
+        self._model = model
         model.vis.quality.offsamples = 0
         height, width = (_SUPERSAMPLE * n for n in size)
         model.vis.global_.offheight = max(height, model.vis.global_.offheight)
@@ -33,6 +34,13 @@ class ViewRenderer:
         self._option.sitegroup[:] = 0
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
             self._renderer.scene.flags[flag] = False
+
+    def upload(self, textures: list[int]) -> None:
+        """Shows the model's `tex_data` of these textures from now on."""
+        assert self._renderer._gl_context is not None, "closed"
+        self._renderer._gl_context.make_current()
+        for texture in textures:
+            mujoco.mjr_uploadTexture(self._model, self._renderer._mjr_context, texture)
 
     def render(self, data: mujoco.MjData, camera: str) -> np.ndarray:
         """Picture of `camera`: (height, width, 3) uint8 rgb, the upper row first."""

@@ -8,26 +8,29 @@ hundred faces a link, coloured so that a person tells arm, fingers, table and ob
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 VISIBLE_GROUP = 4
-_SHAPE = {"type", "size", "pos", "quat", "mesh"}
+SPARE = "spare"
+SPARE_GEOMS, SPARE_MATERIALS, TEXTURE_SIDE = 5, 8, 64
+"""Unseen geoms, and white materials, that a `Look` may use; see `vilp_ros.sim.wardrobe`."""
+_SHAPE = {"type", "size", "pos", "quat", "fromto", "mesh"}
 
 _WHITE, _DARK = "0.93 0.94 0.95 1", "0.30 0.32 0.36 1"
 _TABLE, _FLOOR = "0.62 0.66 0.66 1", "0.32 0.33 0.36 1"
-_SOURCE_BIN, _GOAL_BIN = "0.74 0.62 0.46 1", "0.50 0.40 0.33 1"
-_GOAL_PEG, _OTHER_PEG = "0.20 0.45 0.30 1", "0.45 0.45 0.50 1"
 _LEFT_FINGER, _RIGHT_FINGER = "0.98 0.78 0.10 1", "0.10 0.55 0.95 1"
-_OBJECT, _OBJECT_TOP = "0.72 0.10 0.08 1", "0.98 0.42 0.25 1"
-_GOAL = "0.95 0.60 0.55 0.35"
+# Of what a task's files name: the object to handle, its top, a picture of it where it belongs.
+OBJECT, OBJECT_TOP = "0.72 0.10 0.08 1", "0.98 0.42 0.25 1"
+GOAL = "0.95 0.60 0.55 0.35"
 
 # On the hand, 8.5 cm in front of the fingers and tilted 14 degrees back to them: robosuite's camera
 # (5 cm, straight) has the hand in a fifth of the picture and loses the object while it is grasped.
 _WRIST_CAMERA = {"pos": "0.085 0 0", "xyaxes": "0 1 0 0.970296 0 0.241922", "fovy": "75"}
 
-# geom name -> colour of its copy; every other geom stays out of the pictures.
+# geom name -> colour of its copy, beside what the task names; other geoms stay out of the pictures.
 _LOOKS = {
     "floor": _FLOOR,
     "table_collision": _TABLE,
@@ -42,17 +45,6 @@ _LOOKS = {
     "gripper0_right_hand_collision": _WHITE,
     "gripper0_right_finger1_visual": _LEFT_FINGER,
     "gripper0_right_finger2_visual": _RIGHT_FINGER,
-    "cube_g0": _OBJECT,
-    "Can_g0": _OBJECT,
-    "VisualCan_g0": _GOAL,
-}
-# Bodies whose geoms have no names of their own: colour of all that collides.
-_BODY_LOOKS = {
-    "bin1": _SOURCE_BIN,
-    "bin2": _GOAL_BIN,
-    "peg1": _GOAL_PEG,
-    "peg2": _OTHER_PEG,
-    "SquareNut_main": _OBJECT_TOP,
 }
 
 
@@ -104,13 +96,15 @@ class Variation:
         brightness: factor on all light.
         right_m: agentview shifted to its right.
         left_deg: agentview turned to its left.
+        jpeg: quality at which every picture is compressed, 1 to 95; 0 leaves it as it is.
     """
 
-    colours: tuple[str, str] = (_OBJECT, _OBJECT_TOP)
+    colours: tuple[str, str] = (OBJECT, OBJECT_TOP)
     light: str = "-0.35 -0.75 -0.75"
     brightness: float = 1.0
     right_m: float = 0.0
     left_deg: float = 0.0
+    jpeg: int = 0
 
 
 VARIATIONS = {
@@ -125,17 +119,26 @@ VARIATIONS = {
     "camera_-2cm": Variation(right_m=-0.02),
     "camera_+3deg": Variation(left_deg=3.0),
     "camera_-3deg": Variation(left_deg=-3.0),
+    "jpeg_80": Variation(jpeg=80),
 }
-"""Other colours, lights and places of the camera: is a policy that never saw them still good?"""
+"""What a camera may see that no demonstration showed: is the policy still good?"""
 
 
-def dress(xml: str, agentview: Camera, variation: Variation) -> str:
+def dress(
+    xml: str,
+    agentview: Camera,
+    variation: Variation,
+    looks: Mapping[str, str],
+    tops: Mapping[str, str],
+) -> str:
     """Rewrites a robosuite task so that its cameras see cheap, coloured geoms.
 
     Args:
         xml: MJCF as robosuite hands it to MuJoCo.
         agentview: where the camera `agentview` stands.
         variation: how the scene looks different.
+        looks: colours of the task's geoms, and of all that collides of its bodies.
+        tops: boxes with a top of another colour.
 
     Returns:
         MJCF with the same bodies, joints, contacts and masses; what is to be seen is in the geom
@@ -144,14 +147,17 @@ def dress(xml: str, agentview: Camera, variation: Variation) -> str:
     root = ET.fromstring(xml)
     world = root.find("worldbody")
     assert world is not None, "robosuite gave a model without a worldbody"
-    looks = dict(zip((_OBJECT, _OBJECT_TOP), variation.colours, strict=True))
+    other = dict(zip((OBJECT, OBJECT_TOP), variation.colours, strict=True))
     for body in [world, *world.iter("body")]:
         for n, geom in enumerate(body.findall("geom")):
-            colour = _colour(body, geom)
+            name = geom.get("name", "")
+            colour = {**_LOOKS, **looks}.get(name)
+            if colour is None and geom.get("group") == "0":
+                colour = looks.get(body.get("name", ""))
             if colour is not None:
-                body.append(_seen(geom, f"{body.get('name')}_{n}", looks.get(colour, colour)))
-            if geom.get("name") == "cube_g0":
-                body.append(_top(geom, variation.colours[1]))
+                body.append(_seen(geom, f"{body.get('name')}_{n}", other.get(colour, colour)))
+            if name in tops:
+                body.append(_top(geom, name.split("_")[0], other.get(tops[name], tops[name])))
     fixed = agentview.moved(variation.right_m, variation.left_deg)
     places = {"agentview": fixed.attributes(), "robot0_eye_in_hand": _WRIST_CAMERA}
     for camera in root.iter("camera"):
@@ -168,13 +174,8 @@ def dress(xml: str, agentview: Camera, variation: Variation) -> str:
             }
         )
     _headlight(root, variation.brightness)
+    _add_spares(root, world)
     return ET.tostring(root, encoding="unicode")
-
-
-def _colour(body: ET.Element, geom: ET.Element) -> str | None:
-    if geom.get("name") in _LOOKS:
-        return _LOOKS[geom.get("name", "")]
-    return _BODY_LOOKS.get(body.get("name", "")) if geom.get("group") == "0" else None
 
 
 def _seen(geom: ET.Element, name: str, colour: str) -> ET.Element:
@@ -183,17 +184,32 @@ def _seen(geom: ET.Element, name: str, colour: str) -> ET.Element:
     return _visual(name, rgba=colour, **shape)
 
 
-def _top(block: ET.Element, colour: str) -> ET.Element:
+def _top(block: ET.Element, name: str, colour: str) -> ET.Element:
     """A brighter top with a dark rim left around it, so that a block's yaw is seen from above."""
     x, y, z = (float(v) for v in block.get("size", "").split())
     rim = 0.22 * min(x, y)
     size, pos = _text([x - rim, y - rim, 0.0005]), _text([0, 0, z])
-    return _visual("cube_top", type="box", size=size, pos=pos, rgba=colour)
+    return _visual(f"{name}_top", type="box", size=size, pos=pos, rgba=colour)
 
 
 def _visual(name: str, **attributes: str) -> ET.Element:
     free = {"contype": "0", "conaffinity": "0", "group": str(VISIBLE_GROUP)}
     return ET.Element("geom", {"name": f"{name}_seen", **attributes, **free})
+
+
+def _add_spares(root: ET.Element, world: ET.Element) -> None:
+    asset = root.find("asset")
+    assert asset is not None, "robosuite gave a model without assets"
+    side = str(TEXTURE_SIDE)
+    for n in range(SPARE_MATERIALS):
+        name = f"{SPARE}_{n}"
+        plain = {"name": name, "type": "2d", "builtin": "flat", "rgb1": "1 1 1"}
+        ET.SubElement(asset, "texture", {**plain, "width": side, "height": side})
+        ET.SubElement(asset, "material", {"name": name, "texture": name, "specular": "0"})
+    for n in range(SPARE_GEOMS):
+        # Off the world's frame: else MuJoCo would take it for good that they stand there.
+        place = {"pos": "0.1 0.2 -1", "quat": "0.8 0 0 0.6"}
+        world.append(_visual(f"{SPARE}_{n}", type="sphere", size="0.01", rgba="1 1 1 0", **place))
 
 
 def _headlight(root: ET.Element, brightness: float) -> None:

@@ -8,10 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vilp_ros.data.disk_array import DiskArray
 from vilp_ros.data.table import Table
 from vilp_ros.policy.autoencoder import LightVAE, PaperVAE, vae_loss
+from vilp_ros.policy.diffusion import Random
+from vilp_ros.policy.frame_codec import to_signed
 from vilp_ros.policy.layout import PROPRIO_DIM
-from vilp_ros.policy.networks import to_signed
 from vilp_ros.training.config import AutoencoderTraining
 from vilp_ros.training.loop import Objective
 
@@ -24,29 +26,34 @@ class FrameObjective(Objective):
 
     Args:
         vae: network to train.
-        table: episodes with the images of `view`.
-        view: name of the view.
+        table: episodes.
+        frames: `(F, H, W, 3)` of one view, uint8.
         train: indices of the episodes to learn from.
         held_out: indices of the episodes to validate on.
     """
 
     def __init__(
-        self, vae: nn.Module, table: Table, view: str, train: np.ndarray, held_out: np.ndarray
+        self,
+        vae: nn.Module,
+        table: Table,
+        frames: DiskArray,
+        train: np.ndarray,
+        held_out: np.ndarray,
     ) -> None:
         super().__init__()
         self.vae = vae
-        self._frames = table.images[view]
+        self._frames = frames
         self._train = frames_of(table, train)
         self._held_out = frames_of(table, held_out)[:: max(1, len(held_out) // 4)][:256]
         self._some = self._frames[self._train[:: max(1, len(self._train) // 400)]]
         median = torch.from_numpy(np.median(self._some, axis=0).astype(np.uint8))
-        self._median = to_signed(median[None])
+        self.constant("median", to_signed(median[None]))
 
-    def _gather(self, index: np.ndarray) -> dict[str, Tensor]:
-        return {"frames": torch.from_numpy(self._frames[index])}
+    def _gather(self, index: np.ndarray) -> dict[str, np.ndarray]:
+        return {"frames": self._frames[index]}
 
     @override
-    def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+    def batch(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
         return self._gather(np.sort(rng.choice(self._train, size)))
 
     @override
@@ -55,7 +62,7 @@ class FrameObjective(Objective):
             return {}
         totals: list[dict[str, Tensor]] = []
         for index in np.array_split(self._held_out, max(1, len(self._held_out) // 64)):
-            totals.append(self(self._gather(index), torch.Generator().manual_seed(0)))
+            totals.append(self(self.place(self._gather(index)), self.random(0)))
         figures = {k: float(np.mean([float(t[k]) for t in totals])) for k in totals[0]}
         figures["psnr_db"] = float(10 * np.log10(4.0 / figures["mse"]))
         figures["score"] = figures.pop("loss")
@@ -65,7 +72,8 @@ class FrameObjective(Objective):
     def pictures(self) -> dict[str, Tensor]:
         if not len(self._held_out):
             return {}
-        frames = to_signed(torch.from_numpy(self._frames[self._held_out[::32][:8]]))
+        seen = {"frames": self._frames[self._held_out[::32][:8]]}
+        frames = to_signed(self.place(seen)["frames"])
         rebuilt = self.vae.decode(self.vae.posterior(frames)[0]).float().clamp(-1, 1)
         rows = [torch.cat(list(x), dim=-1) for x in (frames, rebuilt)]
         return {"truth above reconstruction": (torch.cat(rows, dim=-2) + 1) / 2}
@@ -81,8 +89,8 @@ class AutoencoderObjective(FrameObjective):
 
     Args:
         vae: network to train.
-        table: episodes with the images of `view`.
-        view: name of the view.
+        table: episodes.
+        frames: `(F, H, W, 3)` of one view, uint8.
         train: indices of the episodes to learn from.
         held_out: indices of the episodes to validate on.
         config: weights of the loss.
@@ -92,12 +100,12 @@ class AutoencoderObjective(FrameObjective):
         self,
         vae: LightVAE | PaperVAE,
         table: Table,
-        view: str,
+        frames: DiskArray,
         train: np.ndarray,
         held_out: np.ndarray,
         config: AutoencoderTraining,
     ) -> None:
-        super().__init__(vae, table, view, train, held_out)
+        super().__init__(vae, table, frames, train, held_out)
         self._config = config
 
         last = table.timeline.last_frame()
@@ -106,7 +114,7 @@ class AutoencoderObjective(FrameObjective):
         ahead = [np.minimum(here + n, last) for n in config.foresight_steps]
         future = np.stack([pose[i] - pose for i in ahead], axis=1)
         self._future = (future / (future[self._train].std(0) + 1e-4)).astype(np.float32)
-        usable = np.isin(table.role, ("expert", "action_free"))
+        usable = np.isin(table.role, ("expert", "action_free")) & table.posed
         self._usable = np.repeat(usable, table.timeline.length + 1).astype(np.float32)
         state = np.concatenate([table.proprio, table.change], axis=1)
         mean, std = state[self._train].mean(0), state[self._train].std(0)
@@ -120,21 +128,20 @@ class AutoencoderObjective(FrameObjective):
         )
 
     @override
-    def _gather(self, index: np.ndarray) -> dict[str, Tensor]:
+    def _gather(self, index: np.ndarray) -> dict[str, np.ndarray]:
         return {
-            "frames": torch.from_numpy(self._frames[index]),
-            "state": torch.from_numpy(self._state[index]),
-            "future": torch.from_numpy(self._future[index]),
-            "usable": torch.from_numpy(self._usable[index]),
+            "frames": self._frames[index],
+            "state": self._state[index],
+            "future": self._future[index],
+            "usable": self._usable[index],
         }
 
     @override
-    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, batch: dict[str, Tensor], random: Random) -> dict[str, Tensor]:
         frames = to_signed(batch["frames"]).contiguous(memory_format=torch.channels_last)
         mean, logvar = self.vae.posterior(frames)
-        spread = torch.randn(mean.shape, generator=generator).to(mean.device)
-        latent = mean + spread * (0.5 * logvar).exp()
-        contrast = (frames - self._median.to(frames.device)).abs().mean(1, keepdim=True) / 2
+        latent = mean + random.normal(*mean.shape) * (0.5 * logvar).exp()
+        contrast = (frames - self.median).abs().mean(1, keepdim=True) / 2
         loss, scalars = vae_loss(
             frames,
             self.vae.decode(latent),

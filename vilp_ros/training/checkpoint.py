@@ -1,4 +1,4 @@
-"""Training state on disk: one safetensors file, replaced atomically, never a pickle."""
+"""Training state on disk: safetensors files, replaced atomically, never a pickle."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+KEPT = 3
+"""Checkpoints kept of a part that is being trained."""
 
 
 def write(path: Path, groups: dict[str, dict[str, Tensor]], notes: dict[str, Any]) -> None:
@@ -34,6 +37,32 @@ def read(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
             group, _, key = name.partition("/")
             groups.setdefault(group, {})[key] = file.get_tensor(name)
     return groups, notes
+
+
+def save(
+    folder: Path, part: str, groups: dict[str, dict[str, Tensor]], notes: dict[str, Any]
+) -> None:
+    """Writes the checkpoint of a part at step `notes["step"]`; keeps the last `KEPT`."""
+    write(folder / f"{part}.checkpoint.{notes['step']}.safetensors", groups, notes)
+    for path in saved(folder, part)[:-KEPT]:
+        path.unlink()
+
+
+def saved(folder: Path, part: str) -> list[Path]:
+    """Checkpoints of a part, by rising step."""
+    found = folder.glob(f"{part}.checkpoint.*.safetensors")
+    return sorted(found, key=lambda path: int(path.name.split(".")[-2]))
+
+
+def newest(folder: Path, part: str) -> Path | None:
+    """The last checkpoint of a part that can be read; one that a full disk cut off is passed."""
+    for path in reversed(saved(folder, part)):
+        try:
+            with safe_open(path, framework="pt"):
+                return path
+        except SafetensorError:
+            continue
+    return None
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

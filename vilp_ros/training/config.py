@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vilp_ros.contract.readers import parse_yaml, read
 from vilp_ros.data.table import Source
 from vilp_ros.errors import VilpError
-from vilp_ros.policy.config import PolicyConfig
-from vilp_ros.policy.spec import METHODS
+from vilp_ros.policy.config import PolicyConfig, RobustEncoderConfig
+from vilp_ros.policy.registry import METHODS
+from vilp_ros.training.alterations import AlterationConfig
+from vilp_ros.training.registry import TRAININGS
 
 
 @dataclass
@@ -36,12 +40,13 @@ class DataConfig:
     """Who learns from what (LDP section 5).
 
     The planner learns from expert and action-free episodes, the inverse dynamics from expert and
-    suboptimal ones, the autoencoders from all.
+    suboptimal ones, the autoencoders from all. A planner needs no expert: it can watch action-free
+    episodes, and learn from play under `suboptimal` what actions do.
 
     Attributes:
         expert: demonstrations with actions.
         action_free: demonstrations whose actions are not used.
-        suboptimal: failures with actions.
+        suboptimal: failures, or play, with actions; nobody imitates them.
         validation: fraction of the episodes held out of training.
     """
 
@@ -65,7 +70,7 @@ class OptimConfig:
 
     Attributes:
         steps: gradient steps.
-        batch_size: samples per step and process.
+        batch_size: samples per step, of all processes together.
         lr: peak learning rate.
         warmup: steps of linear warm-up.
         weight_decay: AdamW's.
@@ -84,6 +89,22 @@ class OptimConfig:
     ema: float = 0.995
     validate_every: int = 250
     keep_best: bool = False
+
+    def check(self) -> None:
+        """Raises VilpError naming the first number that no optimisation can have."""
+        for key, low, high in (
+            ("steps", 1, math.inf),
+            ("batch_size", 1, math.inf),
+            ("lr", 0, math.inf),
+            ("warmup", 0, math.inf),
+            ("weight_decay", 0, math.inf),
+            ("grad_clip", 0, math.inf),
+            ("ema", 0, 1),
+            ("validate_every", 1, math.inf),
+        ):
+            found = getattr(self, key)
+            if not low <= found <= high:
+                raise VilpError(f"{key} is {found}, expected {low} to {high}")
 
 
 @dataclass
@@ -190,6 +211,39 @@ class LowLevelTraining:
 
 
 @dataclass
+class RobustTraining:
+    """The last stage: encoders that see past paint, light and a bumped camera.
+
+    Attributes:
+        enabled: whether the bundle gets them.
+        bundle: give them to this bundle, and train nothing else.
+        pairs: files of `vilp redraw` (or `vilp collect --vary --usual`): frames in drawn looks
+            beside the usual ones. Without any, the recordings are altered alone.
+        encoder: the networks.
+        optim: optimisation, of each view.
+        drawn_share: share of a batch in drawn looks, where there are pairs.
+        clean_share: share of a batch that is not altered at all.
+        alterations: strength of each alteration.
+        warp: by view: factor on the geometric alterations. What a camera on a tripod may do, one
+            on the hand may not: there a shift is a missed grasp.
+        warp_otherwise: for views that `warp` does not name.
+    """
+
+    enabled: bool = False
+    bundle: str | None = None
+    pairs: list[str] = field(default_factory=list)
+    encoder: RobustEncoderConfig = field(default_factory=RobustEncoderConfig)
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(steps=1100, batch_size=48, lr=1e-3)
+    )
+    drawn_share: float = 0.6
+    clean_share: float = 0.04
+    alterations: AlterationConfig = field(default_factory=AlterationConfig)
+    warp: dict[str, float] = field(default_factory=lambda: {"agentview": 1.0})
+    warp_otherwise: float = 0.25
+
+
+@dataclass
 class Recipe:
     """Everything `vilp train` needs to make one bundle.
 
@@ -204,6 +258,7 @@ class Recipe:
         idm: how the inverse dynamics is trained.
         low_level: how VILP's low-level policy is trained.
         bc: how behaviour cloning is trained (method `bc`).
+        robust: how the encoders are made robust, when all else is trained.
     """
 
     name: str = MISSING
@@ -218,26 +273,50 @@ class Recipe:
     bc: OptimConfig = field(
         default_factory=lambda: OptimConfig(steps=3000, batch_size=256, lr=6e-4)
     )
+    robust: RobustTraining = field(default_factory=RobustTraining)
+
+    def check(self) -> None:
+        """Raises VilpError naming the first number that no training can have."""
+        self.policy.check()
+        if not 0 <= self.data.validation < 1:
+            raise VilpError(f"data.validation is {self.data.validation}, expected 0 to below 1")
+        for part in ("autoencoder", "planner", "idm", "low_level", "robust"):
+            with _named(f"{part}.optim"):
+                getattr(self, part).optim.check()
+        with _named("bc"):
+            self.bc.check()
+
+
+@contextmanager
+def _named(key: str) -> Iterator[None]:
+    """Says where the number is that is wrong."""
+    try:
+        yield
+    except VilpError as error:
+        raise VilpError(f"{key}: {error}") from error
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Reads a recipe and applies overrides such as `planner.optim.steps=100`.
 
     Raises:
-        VilpError: missing file, unknown key, wrong type, or no name.
+        VilpError: missing file, unknown key, wrong type, a number out of range, or no name.
     """
     if not Path(path).is_file():
         raise VilpError(f"no recipe at {path}: recipes are YAML files as in config/training/")
     try:
+        written = OmegaConf.create(parse_yaml(read(Path(path)), f"recipe {path}") or {})
         merged = OmegaConf.merge(
-            OmegaConf.structured(Recipe), OmegaConf.load(path), OmegaConf.from_dotlist([*overrides])
+            OmegaConf.structured(Recipe), written, OmegaConf.from_dotlist([*overrides])
         )
         recipe = OmegaConf.to_object(merged)
-    except (OmegaConfBaseException, yaml.YAMLError, TypeError) as error:
-        said = " ".join(str(error).split()) if isinstance(error, yaml.YAMLError) else str(error)
-        raise VilpError(f"recipe {path}: {said.splitlines()[0]}") from error
+    except (OmegaConfBaseException, TypeError) as error:
+        raise VilpError(f"recipe {path}: {str(error).splitlines()[0]}") from error
     assert isinstance(recipe, Recipe)
-    if recipe.policy.method not in METHODS:
-        available = ", ".join(METHODS)
-        raise VilpError(f"recipe {path}: method {recipe.policy.method!r}; available: {available}")
+    try:
+        METHODS.require(recipe.policy.method)
+        TRAININGS.require(recipe.policy.method)
+        recipe.check()
+    except VilpError as error:
+        raise VilpError(f"recipe {path}: {error}") from error
     return recipe

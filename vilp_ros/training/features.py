@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from vilp_ros.data import windows
+from vilp_ros.data.disk_array import DiskArray, write
 from vilp_ros.data.table import Table
 from vilp_ros.data.windows import future
 from vilp_ros.policy.actions import relative_actions
 from vilp_ros.policy.config import PolicyConfig
-from vilp_ros.policy.layout import Layout
-from vilp_ros.policy.networks import FrameEncoder
+from vilp_ros.policy.frame_codec import FrameEncoder
+from vilp_ros.policy.layout import LEAST_M, LEAST_TURN, Layout
 from vilp_ros.policy.statistics import Statistics, floored_std
+from vilp_ros.training.processes import first, here
+from vilp_ros.training.usable import Usable
 
-MEASURED_PLANS = 2000
+MEASURED_PLANS, MEASURED_STATES = 2000, 20_000
+"""Of the training steps, evenly: this many, or up to twice as many, are measured."""
+ENCODED = 128
+"""Frames at a time."""
 FLOOR = 0.1
 """Least spread of a dimension, as a fraction of its group's: see `floored_std`."""
+_ACTION_UNITS = ((slice(0, 3), LEAST_M), (slice(3, 6), LEAST_TURN), (slice(6, 7), LEAST_M))
+
+
+@dataclass(frozen=True)
+class States:
+    """Standardised states of all frames, F, made of what lies on disk as they are asked for.
+
+    Attributes:
+        latents: per view `(F, latent_dim)`, mapped from a file where they are many.
+        rest: `(F, 20)` proprio and its change.
+        mean: `(C,)` of raw states.
+        std: `(C,)`.
+    """
+
+    latents: Sequence[np.ndarray]
+    rest: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+
+    def __getitem__(self, frames: np.ndarray) -> np.ndarray:
+        """States `(..., C)` float32 of frames `(...)`."""
+        raw = raw_states(self.latents, self.rest, frames)
+        return ((raw - self.mean) / self.std).astype(np.float32)
 
 
 @dataclass
@@ -30,22 +60,23 @@ class Features:
         layout: what the numbers of a state are.
         horizon: future states per plan, T.
         interval: control periods between them.
-        state: `(F, C)` standardised states.
+        state: standardised states.
         action: `(F, N, A)` standardised actions of the next N periods, relative to the pose now;
             NaN where there is none. Inverse dynamics takes one, the other methods a whole plan's.
         last: `(F,)` last frame of each frame's episode.
         statistics: what they were standardised by.
-        planner_steps: steps of expert and action-free episodes without exploration noise ahead.
+        planner_steps: steps that plans are learned from (see `Usable`).
         expert_steps: steps of expert episodes.
         suboptimal_steps: steps of suboptimal episodes.
         held_out_planner: as `planner_steps`, of held-out episodes.
         held_out_expert: as `expert_steps`, of held-out episodes.
+        held_out_suboptimal: as `suboptimal_steps`, of held-out episodes.
     """
 
     layout: Layout
     horizon: int
     interval: int
-    state: np.ndarray
+    state: States
     action: np.ndarray
     last: np.ndarray
     statistics: Statistics
@@ -54,26 +85,90 @@ class Features:
     suboptimal_steps: np.ndarray
     held_out_planner: np.ndarray
     held_out_expert: np.ndarray
+    held_out_suboptimal: np.ndarray
+
+    @property
+    def held_out_labelled(self) -> np.ndarray:
+        """Steps on which what finds actions is validated: the expert's where there are any."""
+        return self.held_out_expert if len(self.held_out_expert) else self.held_out_suboptimal
+
+    def labelled(
+        self, rng: np.random.Generator, count: int, share: float
+    ) -> tuple[np.ndarray, int]:
+        """Steps to learn actions from.
+
+        Args:
+            rng: source of the draws.
+            count: how many.
+            share: of them from suboptimal episodes, where there are episodes of both kinds.
+
+        Returns:
+            `(count,)` steps, and how many, at the end, are suboptimal.
+        """
+        if not len(self.suboptimal_steps):
+            return rng.choice(self.expert_steps, count), 0
+        suboptimal = round(share * count) if len(self.expert_steps) else count
+        steps = [rng.choice(self.expert_steps, count - suboptimal)] if suboptimal < count else []
+        if suboptimal:
+            steps.append(rng.choice(self.suboptimal_steps, suboptimal))
+        return np.concatenate(steps), suboptimal
 
     def plans(self, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Present states `(B, C)` and standardised changes `(B, T, D)` to those that followed."""
         forecast = self.layout.forecast_dim
         present = self.state[steps]
-        ahead = self.state[future(steps, self.last, self.horizon, self.interval), :forecast]
+        ahead = self.state[future(steps, self.last, self.horizon, self.interval)][..., :forecast]
         delta = ahead - present[:, None, :forecast]
         stats = self.statistics
         return present, (delta - stats.delta_mean) / stats.delta_std
 
 
-def encode_frames(vae: nn.Module, frames: np.ndarray) -> np.ndarray:
-    """Posterior means `(F, latent_dim)` of frames `(F, H, W, 3)` uint8."""
-    encoder = FrameEncoder(vae).eval()
-    with torch.inference_mode():
-        parts = [
-            encoder(torch.from_numpy(np.ascontiguousarray(chunk))).numpy()
-            for chunk in np.array_split(frames, max(1, len(frames) // 128))
-        ]
-    return np.concatenate(parts).astype(np.float32)
+def raw_states(latents: Sequence[np.ndarray], rest: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """States `(..., C)` of frames `(...)` as they were encoded and recorded: see `States`."""
+    return np.concatenate([*(part[frames] for part in latents), rest[frames]], axis=-1)
+
+
+def encode_frames(
+    vae: nn.Module, frames: np.ndarray | DiskArray, start: int = 0, end: int | None = None
+) -> Iterator[np.ndarray]:
+    """Posterior means `(n, latent_dim)`, piece by piece, of frames `(F, H, W, 3)` uint8.
+
+    Moves the VAE to `here`. Of the frames those from `start` to before `end` are encoded.
+    """
+    device = here().device
+    encoder = FrameEncoder(vae).eval().to(device)
+    for at in range(start, len(frames) if end is None else end, ENCODED):
+        piece = frames[at : at + ENCODED if end is None else min(at + ENCODED, end)]
+        with torch.inference_mode():
+            yield encoder(torch.from_numpy(piece).to(device)).float().cpu().numpy()
+
+
+def write_latents(vae: nn.Module, frames: np.ndarray | DiskArray, dim: int, path: Path) -> None:
+    """`encode_frames` to a .npy file, which is there when it is whole; processes share the work.
+
+    Args:
+        vae: its encoder is run.
+        frames: `(F, H, W, 3)` uint8.
+        dim: length of a latent.
+        path: of `(F, dim)` float32.
+    """
+    me = here()
+    if me.num_processes == 1:
+        write(path, (len(frames), dim), np.float32, encode_frames(vae, frames))
+        return
+    shares = [path.with_suffix(f".{i}.npy") for i in range(me.num_processes)]
+    ends = np.linspace(0, len(frames), me.num_processes + 1).astype(int)
+    start, end = (int(n) for n in ends[me.process_index :][:2])
+    encoded = encode_frames(vae, frames, start, end)
+    write(shares[me.process_index], (end - start, dim), np.float32, encoded)
+    me.wait_for_everyone()
+    first(lambda: _join(shares, (len(frames), dim), path))
+
+
+def _join(shares: list[Path], shape: tuple[int, int], path: Path) -> None:
+    write(path, shape, np.float32, (np.load(share, mmap_mode="r") for share in shares))
+    for share in shares:
+        share.unlink()
 
 
 def split(table: Table, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -93,9 +188,10 @@ def split(table: Table, fraction: float, seed: int) -> tuple[np.ndarray, np.ndar
 
 def make_features(
     table: Table,
-    latents: list[np.ndarray],
+    latents: Sequence[np.ndarray],
     policy: PolicyConfig,
     layout: Layout,
+    actions: int,
     train: np.ndarray,
     held_out: np.ndarray,
 ) -> Features:
@@ -104,32 +200,33 @@ def make_features(
     Args:
         table: episodes; images are not needed.
         latents: per view `(F, latent_dim)`.
-        policy: method and horizon.
+        policy: horizon and frame interval.
         layout: what the numbers of a state are.
+        actions: how many of each frame, from its own on.
         train: episodes to learn from.
         held_out: episodes to validate on.
     """
-    raw = np.concatenate([*latents, table.proprio, table.change], axis=1)
-    state_mean, state_std = _measure(raw[table.timeline.steps(train)], layout)
-    state = ((raw - state_mean) / state_std).astype(np.float32)
+    rest = np.concatenate([table.proprio, table.change], axis=1)
+    known = np.intersect1d(train, np.flatnonzero(table.posed))
+    measured = table.timeline.steps(known if len(known) else train)
+    state_mean, state_std = _measure(
+        raw_states(latents, rest, _evenly(measured, MEASURED_STATES)), layout
+    )
+    state = States(latents, rest, state_mean, state_std)
     last = table.timeline.last_frame()
     horizon, interval = policy.horizon, policy.frame_interval
 
-    def steps(episodes: np.ndarray, *roles: str) -> np.ndarray:
-        return table.timeline.steps(np.intersect1d(episodes, table.episodes(*roles)))
-
-    def calm(chosen: np.ndarray) -> np.ndarray:
-        return windows.undisturbed(chosen, table.disturbed, last, horizon * interval)
-
-    planner_steps = calm(steps(train, "expert", "action_free"))
-    some = planner_steps[:: max(1, len(planner_steps) // MEASURED_PLANS)]
-    forecast = layout.forecast_dim
-    delta = state[future(some, last, horizon, interval), :forecast] - state[some, None, :forecast]
+    usable = Usable.of(table, train, policy, not layout.forecasts_proprio)
+    kept = Usable.of(table, held_out, policy, not layout.forecasts_proprio)
+    planner_steps = usable.planner
+    some, forecast = _evenly(planner_steps, MEASURED_PLANS), layout.forecast_dim
+    ahead = state[future(some, last, horizon, interval)][..., :forecast]
+    delta = ahead - state[some][:, None, :forecast]
     delta_mean, delta_std = _measure(delta, layout)
 
-    action = _actions(table, last, 1 if policy.method == "ldp" else horizon * interval)
-    expert, suboptimal = steps(train, "expert"), steps(train, "suboptimal")
-    labelled = action[np.concatenate([expert, suboptimal])].reshape(-1, action.shape[-1])
+    action = _actions(table, last, actions)
+    labelled = action[np.concatenate([usable.expert, usable.suboptimal])]
+    labelled = labelled.reshape(-1, action.shape[-1])
     labelled = labelled[np.isfinite(labelled).all(-1)]
     statistics = Statistics(
         state_mean=state_mean,
@@ -137,7 +234,7 @@ def make_features(
         delta_mean=delta_mean,
         delta_std=delta_std,
         action_mean=labelled.mean(0).astype(np.float32),
-        action_std=floored_std(labelled, FLOOR, [slice(0, 3), slice(3, 6), slice(6, 7)]),
+        action_std=floored_std(labelled, FLOOR, _ACTION_UNITS),
     )
     return Features(
         layout=layout,
@@ -148,11 +245,16 @@ def make_features(
         last=last,
         statistics=statistics,
         planner_steps=planner_steps,
-        expert_steps=expert,
-        suboptimal_steps=suboptimal,
-        held_out_planner=calm(steps(held_out, "expert", "action_free")),
-        held_out_expert=steps(held_out, "expert"),
+        expert_steps=usable.expert,
+        suboptimal_steps=usable.suboptimal,
+        held_out_planner=kept.planner,
+        held_out_expert=kept.expert,
+        held_out_suboptimal=kept.suboptimal,
     )
+
+
+def _evenly(steps: np.ndarray, count: int) -> np.ndarray:
+    return steps[:: max(1, len(steps) // count)]
 
 
 def _actions(table: Table, last: np.ndarray, count: int) -> np.ndarray:
@@ -167,7 +269,7 @@ def _measure(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray
 
     A channel of a latent grid means the same in every cell: its cells are measured together.
     """
-    units = [unit for unit in layout.units() if unit.stop <= values.shape[-1]]
+    units = [unit for unit in layout.units() if unit[0].stop <= values.shape[-1]]
     mean = values.mean(0).astype(np.float32)
     std = floored_std(values, FLOOR, units)
     if len(layout.latent_shape) == 3:

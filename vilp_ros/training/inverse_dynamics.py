@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from vilp_ros.policy.diffusion import diffusion_loss, sample
+from vilp_ros.policy.diffusion import Random, at_one_time, diffusion_loss, sample
 from vilp_ros.training.config import IdmTraining
 from vilp_ros.training.features import Features
 from vilp_ros.training.loop import Objective
@@ -31,60 +31,46 @@ class IdmObjective(Objective):
         self._f = features
         self._prediction = prediction
         self._config = config
+        self.constant("action_std", features.statistics.action_std)
 
     @override
-    def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        f = self._f
-        share = self._config.suboptimal_share if len(f.suboptimal_steps) else 0.0
-        suboptimal = round(share * size)
-        steps = rng.choice(f.expert_steps, size - suboptimal)
-        if suboptimal:
-            steps = np.concatenate([steps, rng.choice(f.suboptimal_steps, suboptimal)])
-        return self._gather(steps)
+    def batch(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
+        return self._gather(self._f.labelled(rng, size, self._config.suboptimal_share)[0])
 
-    def _gather(self, steps: np.ndarray) -> dict[str, Tensor]:
+    def _gather(self, steps: np.ndarray) -> dict[str, np.ndarray]:
         f, stats = self._f, self._f.statistics
         present = f.state[steps]
         forecast = f.layout.forecast_dim
-        step = f.state[steps + 1, :forecast] - present[:, :forecast]
+        step = f.state[steps + 1][:, :forecast] - present[:, :forecast]
         step = (step - stats.delta_mean[0]) / stats.delta_std[0]
         return {
-            "present": torch.from_numpy(present[:, :forecast]),
-            "step": torch.from_numpy(step),
-            "change": torch.from_numpy(present[:, forecast:]),
-            "action": torch.from_numpy(f.action[steps, 0]),
+            "present": present[:, :forecast],
+            "step": step,
+            "change": present[:, forecast:],
+            "action": f.action[steps, 0],
         }
 
     @override
-    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, batch: dict[str, Tensor], random: Random) -> dict[str, Tensor]:
         step = batch["step"]
         if self.training:
-            spread = self._config.noise * torch.rand(len(step), 1, generator=generator)
-            step = step + (spread * torch.randn(step.shape, generator=generator)).to(step.device)
+            spread = self._config.noise * random.uniform(len(step), 1)
+            step = step + spread * random.normal(*step.shape)
         condition = torch.cat([batch["present"], step, batch["change"]], -1)
-        return {
-            "loss": diffusion_loss(
-                self.net, batch["action"], condition, self._prediction, generator
-            )
-        }
+        loss = diffusion_loss(self.net, batch["action"], condition, self._prediction, random)
+        return {"loss": loss}
 
     @override
     def validate(self) -> dict[str, float]:
-        steps = self._f.held_out_expert
+        steps = self._f.held_out_labelled
         if not len(steps):
             return {}
-        batch = self._gather(steps)
+        batch = self.place(self._gather(steps))
         condition = torch.cat([batch["present"], batch["step"], batch["change"]], -1)
-        noise = torch.randn(batch["action"].shape, generator=torch.Generator().manual_seed(0))
-        guess = sample(
-            lambda x, t, c: self.net(x, torch.full((len(x),), t), c),
-            noise,
-            condition,
-            4,
-            self._prediction,
-        )
+        noise = self.random(0).normal(*batch["action"].shape)
+        guess = sample(at_one_time(self.net), noise, condition, 4, self._prediction)
         error = guess - batch["action"]
-        metres = error[:, :3] * torch.from_numpy(self._f.statistics.action_std[:3])
+        metres = error[:, :3] * self.action_std[:3]
         return {
             "score": float(error.square().mean()),
             "position_error_mm": float(1e3 * metres.norm(dim=-1).mean()),
@@ -109,26 +95,26 @@ class BcObjective(Objective):
         self._train = np.intersect1d(usable, features.expert_steps)
         self._held_out = np.intersect1d(usable, features.held_out_expert)
 
-    def _gather(self, steps: np.ndarray) -> dict[str, Tensor]:
+    def _gather(self, steps: np.ndarray) -> dict[str, np.ndarray]:
         return {
-            "state": torch.from_numpy(self._f.state[steps]),
-            "chunk": torch.from_numpy(self._f.action[steps]),
+            "state": self._f.state[steps],
+            "chunk": self._f.action[steps],
         }
 
     @override
-    def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
+    def batch(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
         return self._gather(rng.choice(self._train, size))
 
     @override
-    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, batch: dict[str, Tensor], random: Random) -> dict[str, Tensor]:
         return {"loss": known_error(self.net(batch["state"]), batch["chunk"])}
 
     @override
     def validate(self) -> dict[str, float]:
         if not len(self._held_out):
             return {}
-        batch = self._gather(self._held_out)
-        return {"score": float(self(batch, torch.Generator())["loss"])}
+        batch = self.place(self._gather(self._held_out))
+        return {"score": float(self(batch, self.random(0))["loss"])}
 
 
 def known_error(guess: Tensor, truth: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from vilp_ros.policy.diffusion import schedule
+from vilp_ros.policy.diffusion import Random, clean_of, schedule
 from vilp_ros.training.config import LowLevelTraining
 from vilp_ros.training.features import Features
 from vilp_ros.training.inverse_dynamics import known_error
@@ -45,88 +45,79 @@ class LowLevelObjective(Objective):
         super().__init__()
         self.net = net
         self._f = features
-        self._planner = (planner,)  # in a tuple: frozen, no part of what is trained
+        self._planner = self.freeze([planner])
         self._config = config
+        stats, latents = features.statistics, features.layout.latents
+        self.constant("delta_mean", stats.delta_mean)
+        self.constant("delta_std", stats.delta_std)
+        self.constant("latent_mean", stats.state_mean[latents])
+        self.constant("latent_std", stats.state_std[latents])
+        self.constant("action_std", stats.action_std)
 
     @override
-    def batch(self, rng: np.random.Generator, size: int) -> dict[str, Tensor]:
-        f = self._f
-        plans = size // f.horizon
-        share = self._config.suboptimal_share if len(f.suboptimal_steps) else 0.0
-        suboptimal = round(share * plans)
-        steps = rng.choice(f.expert_steps, plans - suboptimal)
-        if suboptimal:
-            steps = np.concatenate([steps, rng.choice(f.suboptimal_steps, suboptimal)])
+    def batch(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
+        plans = max(1, size // self._f.horizon)
+        steps, suboptimal = self._f.labelled(rng, plans, self._config.suboptimal_share)
         imagined = rng.random(plans) < self._config.imagined_share
         # An expert's plan is one that the planner knows; a failure's is not.
         imagined[plans - suboptimal :] = False
-        return self._gather(steps) | {"imagined": torch.from_numpy(imagined)}
+        return self._gather(steps) | {"imagined": imagined}
 
-    def _gather(self, steps: np.ndarray) -> dict[str, Tensor]:
-        return self._planner[0].gather(steps) | {
-            "action": torch.from_numpy(self._f.action[steps]),
-        }
+    def _gather(self, steps: np.ndarray) -> dict[str, np.ndarray]:
+        return self._planner[0].gather(steps) | {"action": self._f.action[steps]}
 
     @override
-    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, batch: dict[str, Tensor], random: Random) -> dict[str, Tensor]:
         delta = batch["delta"]
         if self.training:
-            spread = self._config.noise * torch.rand(len(delta), 1, 1, generator=generator)
-            noise = spread * torch.randn(delta.shape, generator=generator)
+            spread = self._config.noise * random.uniform(len(delta), 1, 1)
+            noise = spread * random.normal(*delta.shape)
             drawn = batch["imagined"]
-            delta = delta + noise.to(delta.device) * ~drawn[:, None, None]
+            delta = delta + noise * ~drawn[:, None, None]
             if drawn.any():
                 some = {k: v[drawn] for k, v in batch.items() if k != "imagined"}
-                delta[drawn] = self._imagine(some, generator)
+                delta[drawn] = self._imagine(some, random)
         guess = self._guess(batch["condition"], delta)
         return {"loss": known_error(guess, batch["action"])}
 
     @override
     def validate(self) -> dict[str, float]:
-        steps = self._f.held_out_expert
+        steps = self._f.held_out_labelled
         if not len(steps):
             return {}
-        batch = self._gather(steps[:: max(1, len(steps) // 256)][:256])
+        batch = self.place(self._gather(steps[:: max(1, len(steps) // 256)][:256]))
         error = self._guess(batch["condition"], batch["delta"]) - batch["action"]
-        metres = error[..., :3] * torch.from_numpy(self._f.statistics.action_std[:3])
+        metres = error[..., :3] * self.action_std[:3]
         millimetres = 1e3 * metres.norm(dim=-1).nanmean(0)
         return {
-            "score": float(self(batch, torch.Generator().manual_seed(0))["loss"]),
+            "score": float(self(batch, self.random(0))["loss"]),
             "position_error_first_mm": float(millimetres[0]),
             "position_error_last_mm": float(millimetres[-1]),
         }
 
     def _guess(self, present: Tensor, delta: Tensor) -> Tensor:
         """Standardised actions `(B, N, A)` of plans, as `VilpPolicy.act` finds them."""
-        stats, latents = self._f.statistics, self._f.layout.latents
-        mean, std = (torch.from_numpy(x).to(delta) for x in (stats.delta_mean, stats.delta_std))
-        now = present[:, None, latents]
-        frames = torch.cat([now, now + delta * std + mean], dim=1)
-        guess = self.net(*self._pairs(present, frames, mean[0], std[0]))
+        now = present[:, None, self._f.layout.latents]
+        frames = torch.cat([now, now + delta * self.delta_std + self.delta_mean], dim=1)
+        guess = self.net(*self._pairs(present, frames))
         return guess.reshape(len(present), -1, guess.shape[-1])
 
-    def _pairs(
-        self, present: Tensor, frames: Tensor, mean: Tensor, std: Tensor
-    ) -> tuple[Tensor, ...]:
+    def _pairs(self, present: Tensor, frames: Tensor) -> tuple[Tensor, ...]:
         """Rows `(B * T, C)` and standardised steps `(B * T, D)` of frames `(B, T + 1, D)`."""
         rows = present[:, None].repeat(1, self._f.horizon, 1)
         rows[..., self._f.layout.latents] = frames[:, :-1]
-        step = (frames[:, 1:] - frames[:, :-1] - mean) / std
+        step = (frames[:, 1:] - frames[:, :-1] - self.delta_mean[0]) / self.delta_std[0]
         return rows.flatten(0, 1), step.flatten(0, 1)
 
-    def _imagine(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+    def _imagine(self, batch: dict[str, Tensor], random: Random) -> Tensor:
         """The planner's picture of recorded futures, drawn from their noised selves in one step."""
-        delta = batch["delta"]
-        planner = self._planner[0].to(delta.device)
-        times = torch.randint(*IMAGINED_TIMES, (len(delta),), generator=generator).to(delta.device)
+        delta, planner = batch["delta"], self._planner[0]
+        times = random.integers(*IMAGINED_TIMES, len(delta))
         with torch.no_grad():
-            noise = planner.noise(delta, generator)
+            noise = planner.noise(len(delta), random)
             noisy = schedule(planner.prediction).add_noise(delta, noise, times)
             out = planner.net(noisy, times, planner.context(batch)).float()
-        if planner.prediction == "sample":
-            return out
-        alpha = schedule("epsilon").alphas_cumprod.to(delta.device)[times][:, None, None]
-        return (noisy - (1 - alpha).sqrt() * out) / alpha.sqrt()
+        return clean_of(out, noisy, times, planner.prediction)
 
 
 class FrameLowLevelObjective(LowLevelObjective):
@@ -149,20 +140,17 @@ class FrameLowLevelObjective(LowLevelObjective):
         decoders: Sequence[nn.Module],
     ) -> None:
         super().__init__(net, features, planner, config)
-        self._decoders = tuple(decoders)  # in a tuple: frozen, no part of what is trained
+        self._decoders = self.freeze(decoders)
 
     @override
-    def _pairs(
-        self, present: Tensor, frames: Tensor, mean: Tensor, std: Tensor
-    ) -> tuple[Tensor, ...]:
+    def _pairs(self, present: Tensor, frames: Tensor) -> tuple[Tensor, ...]:
         """First and second frames `(B * T, V, H, W, 3)`, 0..255, and proprio `(B * T, P)`."""
-        stats, latents = self._f.statistics, self._f.layout.latents
-        mean, std = (torch.from_numpy(x[latents]) for x in (stats.state_mean, stats.state_std))
-        raw = frames * std.to(frames) + mean.to(frames)
+        latents = self._f.layout.latents
+        raw = frames * self.latent_std + self.latent_mean
         with torch.no_grad():
             pictures = torch.stack(
                 [
-                    decoder.to(raw.device)(part.flatten(0, 1)).unflatten(0, raw.shape[:2])
+                    decoder(part.flatten(0, 1)).unflatten(0, raw.shape[:2])
                     for decoder, part in zip(
                         self._decoders, raw.chunk(self._f.layout.views, dim=2), strict=True
                     )

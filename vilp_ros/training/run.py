@@ -1,4 +1,4 @@
-"""Runs a recipe: autoencoders, frozen latents, planner and inverse dynamics, bundle.
+"""Runs a recipe: autoencoders and frozen latents where there are any, the method's parts, bundle.
 
 Every part leaves a file when it is done; calling again goes on where the last call stopped.
 """
@@ -9,7 +9,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,82 +19,167 @@ import torch
 import torch.multiprocessing as mp
 from omegaconf import OmegaConf
 
+from vilp_ros.cluster import end_with_parent
 from vilp_ros.data.episodes import EpisodeFile
-from vilp_ros.data.table import Table, choose, load_table
+from vilp_ros.data.table import choose
 from vilp_ros.errors import VilpError
-from vilp_ros.policy.bundle import load_modules, save_bundle
-from vilp_ros.policy.frame_policy import FramePolicy
-from vilp_ros.policy.layout import Layout, layout_of
-from vilp_ros.policy.networks import FrameDecoder, build_autoencoder, build_parts
+from vilp_ros.policy.bundle import save_bundle
+from vilp_ros.policy.frame_codec import build_autoencoder
+from vilp_ros.policy.registry import METHODS
 from vilp_ros.policy.spec import BundleSpec, load_spec
-from vilp_ros.policy.video_planner import VideoPlanner
 from vilp_ros.policy.vqgan import VQGAN
 from vilp_ros.training import checkpoint
 from vilp_ros.training.autoencoder import AutoencoderObjective
+from vilp_ros.training.claim import Read, claim, fingerprint, require_unchanged
 from vilp_ros.training.config import Recipe
-from vilp_ros.training.features import Features, encode_frames, make_features, split
-from vilp_ros.training.inverse_dynamics import BcObjective, IdmObjective
+from vilp_ros.training.features import write_latents
 from vilp_ros.training.loop import Objective, fit
-from vilp_ros.training.low_level import FrameLowLevelObjective, LowLevelObjective
-from vilp_ros.training.planner import PlannerObjective
-from vilp_ros.training.video_planner import VideoPlannerObjective
+from vilp_ros.training.method import Training
+from vilp_ros.training.processes import first, here
+from vilp_ros.training.registry import TRAININGS
+from vilp_ros.training.robust import train_encoder, write_robust
 from vilp_ros.training.vqgan import VqganObjective
+from vilp_ros.training.work import Work
+
+TRAINED_KIND = "ee_pose"
+"""Action space of all that is trained: what `Policy.act` gives."""
 
 
-def train(recipe: Recipe, work: Path, bundle: Path, jobs: int = 1) -> None:
+def train(
+    recipe: Recipe,
+    work: Path,
+    bundle: Path,
+    jobs: int = 1,
+    tell: Callable[[str], object] = lambda said: None,
+) -> None:
     """Trains every part of a recipe and writes the bundle.
 
     Args:
         recipe: what to train.
         work: folder for checkpoints, latents and tensorboard files.
         bundle: folder of the finished bundle.
-        jobs: parts trained at a time, one core each.
+        jobs: parts trained at a time, one core each; one, where several processes train together.
+        tell: told by the first process, before anything is trained, what can be learned from.
 
     Raises:
-        VilpError: `work` belongs to another recipe, or the episodes do not fit.
+        VilpError: `work` belongs to another recipe or other episodes, the episodes do not fit,
+            teach nothing or changed meanwhile, or a part diverged.
     """
-    episodes = _check(recipe)
-    names = _parts(recipe)  # builds them too: what does not fit is said now
-    work.mkdir(parents=True, exist_ok=True)
-    _claim(recipe, work, episodes)
-    _parallel([(_train_view, (recipe, work, view)) for view in recipe.views], jobs)
-    parts = [(_train_part, (recipe, work, part)) for part in names]
-    # VILP's low-level policy learns from the planner's frames, and waits for it.
-    _parallel(parts, 1 if recipe.policy.method == "vilp" else jobs)
-    _write_bundle(recipe, work, bundle)
+    training = _training(recipe, work)
+    read = first(lambda: _begin(training, tell))
+    jobs = jobs if here().num_processes == 1 else 1
+    plain = Path(recipe.robust.bundle) if recipe.robust.bundle else work / "plain"
+    if not recipe.robust.bundle:
+        _train_parts(training, jobs)
+        first(lambda: _end(training, plain if recipe.robust.enabled else bundle, read))
+    if recipe.robust.bundle or recipe.robust.enabled:
+        _make_robust(recipe, work, plain, bundle, jobs)
+    first(training.work.drop_frames)
 
 
-def _check(recipe: Recipe) -> list[int]:
-    """How many episodes each source gives.
-
-    What would stop a part in an hour stops all of them now, and is said once.
-    """
-    sources = recipe.data.sources()
-    if not sources:
-        raise VilpError("no episodes: name at least one file under data.expert")
-    chosen = [choose(source, tuple(recipe.views)) for source in sources]
-    for view in recipe.views:
-        build_autoencoder(recipe.policy.autoencoder, _frame_size(recipe, view))
-    for file, _ in chosen:
-        file.close()
-    return [len(indices) for _, indices in chosen]
+def _training(recipe: Recipe, work: Path) -> Training:
+    return TRAININGS.find(recipe.policy.method)(Work(recipe, work))
 
 
-def _claim(recipe: Recipe, work: Path, episodes: list[int]) -> None:
-    """Refuses to mix two recipes, or a dataset and what it has become, in one work folder."""
-    text = OmegaConf.to_yaml(OmegaConf.structured(recipe))
-    path = work / "recipe.yaml"
-    if path.is_file() and path.read_text() != text:
-        raise VilpError(f"{work} holds another recipe's parts: choose another --work or delete it")
-    noted = work / "episodes.json"
-    began = json.loads(noted.read_text()) if noted.is_file() else episodes
-    if began != episodes:
+def _begin(training: Training, tell: Callable[[str], object]) -> Read:
+    """What would stop a part in an hour stops all of them now, and is said once."""
+    work, recipe = training.work, training.work.recipe
+    if not recipe.robust.bundle:
+        _check(training)
+        tell(str(training.usable()))
+    read = fingerprint(recipe)
+    claim(recipe, work.folder, read)
+    return read
+
+
+def _check(training: Training) -> None:
+    work, recipe = training.work, training.work.recipe
+    _require_teachers(training)
+    for source in recipe.data.sources():
+        file, indices = choose(source, tuple(recipe.views))
+        with closing(file):
+            if file.action_kind != TRAINED_KIND:
+                raise VilpError(
+                    f"{source.path} has actions of kind {file.action_kind!r}; what is trained here "
+                    f"gives {TRAINED_KIND!r}: convert its bags under a contract of that kind"
+                )
+            _check_sizes(file, indices, work.views)
+            if work.layout.forecasts_proprio:
+                _check_poses(file, indices)
+    if recipe.robust.enabled:
+        _require_autoencoders(recipe.policy.method)
+    for size in work.views.values() if work.method.autoencodes else ():
+        build_autoencoder(recipe.policy.autoencoder, size)
+    work.method.options(recipe.policy)
+    modules = work.method.parts(recipe.policy, work.views)
+    assert set(modules) == {name for stage in training.stages for name in stage}
+
+
+def _require_teachers(training: Training) -> None:
+    """Raises VilpError where nobody shows what to do, or nothing tells what an action does."""
+    data, method = training.work.recipe.data, training.work.recipe.policy.method
+    if not data.expert and not data.action_free:
         raise VilpError(
-            f"{work} was begun with {sum(began)} episodes, its datasets hold {sum(episodes)} now: "
-            "choose another --work or delete it"
+            "no demonstrations: name a file under data.expert, or, where they have no actions, "
+            "under data.action_free"
         )
-    path.write_text(text)
-    noted.write_text(json.dumps(episodes))
+    if not data.expert and training.imitates_actions:
+        raise VilpError(
+            f"data.expert is empty: method {method!r} imitates actions and learns nothing from "
+            "demonstrations without them; name some that have actions, or train a planner (ldp, "
+            "vilp, unipi)"
+        )
+    if not data.expert and not data.suboptimal:
+        raise VilpError(
+            "no episode has actions: name play (vilp collect --role play) or failures under "
+            "data.suboptimal, or demonstrations that have actions under data.expert"
+        )
+
+
+def _check_sizes(
+    file: EpisodeFile, indices: list[int], views: Mapping[str, tuple[int, int]]
+) -> None:
+    """Raises VilpError where frames differ in size from those of the first episode."""
+    for index in indices:
+        for view, size in views.items():
+            found = file.frames(index, view, np.zeros(1, np.int64)).shape[1:3]
+            if found != size:
+                raise VilpError(
+                    f"{file.path}: frames of {view} are {found[0]}x{found[1]} in episode {index}, "
+                    f"{size[0]}x{size[1]} in the first one: convert its bags under one contract"
+                )
+
+
+def _check_poses(file: EpisodeFile, indices: list[int]) -> None:
+    """Raises VilpError where episodes, such as videos alone, do not tell where the hand is."""
+    lack = sum(file.read(index, ()).info.get("proprio") == "none" for index in indices)
+    if lack:
+        raise VilpError(
+            f"this planner forecasts where the hand will be, and {lack} episodes of "
+            f"{file.path} do not tell where it is: leave them out, or train policy.method vilp"
+        )
+
+
+def _require_autoencoders(method: str) -> None:
+    if not METHODS.find(method).autoencodes:
+        raise VilpError(
+            f"method {method!r} sees with no autoencoder that could be made robust: leave `robust` "
+            "out of the recipe"
+        )
+
+
+def _train_parts(training: Training, jobs: int) -> None:
+    recipe, work = training.work.recipe, training.work.folder
+    if training.work.method.autoencodes:
+        _parallel([(_train_view, (recipe, work, view)) for view in recipe.views], jobs)
+    for stage in training.stages:
+        _parallel([(_train_part, (recipe, work, name)) for name in stage], jobs)
+
+
+def _end(training: Training, bundle: Path, read: Read) -> None:
+    """Networks and statistics of a bundle are of the same episodes, or there is no bundle."""
+    require_unchanged(training.work.recipe, training.work.folder, read)
+    _write_bundle(training, bundle)
 
 
 def _parallel(calls: list[tuple[Callable, tuple]], jobs: int) -> None:
@@ -120,6 +206,7 @@ def _parallel(calls: list[tuple[Callable, tuple]], jobs: int) -> None:
 
 
 def _one_thread(function: Callable, args: tuple) -> None:
+    end_with_parent()  # or a run that was killed would go on beside the one that goes on with it
     torch.set_num_threads(1)
     try:
         function(*args)
@@ -129,37 +216,33 @@ def _one_thread(function: Callable, args: tuple) -> None:
         sys.exit(130)  # the parent was interrupted too, and says so
 
 
-def _table(recipe: Recipe, views: tuple[str, ...]) -> tuple[Table, np.ndarray, np.ndarray]:
-    table = load_table(recipe.data.sources(), views)
-    return table, *split(table, recipe.data.validation, seed=0)
-
-
-def _train_view(recipe: Recipe, work: Path, view: str) -> None:
+def _train_view(recipe: Recipe, folder: Path, view: str) -> None:
     """Fits one view's VAE and caches its latents; the VAE is frozen from here on."""
-    name = f"autoencoder.{view}"
-    if (work / f"latents.{view}.npy").is_file():
+    name, work = f"autoencoder.{view}", Work(recipe, folder)
+    if first(work.latents(view).is_file):
         return
-    table, training, held_out = _table(recipe, (view,))
+    table, training, held_out = work.table()
+    frames = work.frames(view)
     torch.manual_seed(recipe.seed)
-    vae = build_autoencoder(recipe.policy.autoencoder, _frame_size(recipe, view))
+    vae = build_autoencoder(recipe.policy.autoencoder, work.views[view])
     vae.to(memory_format=torch.channels_last)
     if recipe.autoencoder.bundle:
         vae.load_state_dict(_frozen_autoencoder(recipe, name))
         weights = {f"vae.{key}": value for key, value in vae.state_dict().items()}
         notes = {"step": 0, "seconds": 0.0, "last": f"frozen, of {recipe.autoencoder.bundle}"}
-        checkpoint.write(work / f"{name}.safetensors", {"model": weights}, notes)
+        first(lambda: checkpoint.write(work.part(name), {"model": weights}, notes))
     else:
-        data, config = (table, view, training, held_out), recipe.autoencoder
+        data, config = (table, frames, training, held_out), recipe.autoencoder
         objective: Objective
         if isinstance(vae, VQGAN):
             objective = VqganObjective(vae, *data, config.vqgan)
         else:
             objective = AutoencoderObjective(vae, *data, config)
-        if not _load(objective, work / f"{name}.safetensors"):
-            fit(name, objective, recipe.autoencoder.optim, work, recipe.seed)
-    latents = encode_frames(vae.cpu(), table.images[view])
-    np.save(work / f"latents.{view}.draft.npy", latents)
-    (work / f"latents.{view}.draft.npy").rename(work / f"latents.{view}.npy")
+        if first(work.part(name).is_file):
+            work.load(objective, name)
+        else:
+            fit(name, objective, recipe.autoencoder.optim, folder, recipe.seed)
+    write_latents(vae, frames, work.layout.latent_dim, work.latents(view))
 
 
 def _frozen_autoencoder(recipe: Recipe, name: str) -> dict[str, torch.Tensor]:
@@ -171,83 +254,22 @@ def _frozen_autoencoder(recipe: Recipe, name: str) -> dict[str, torch.Tensor]:
             f"autoencoder.bundle {folder} has {spec.policy.autoencoder} for {list(spec.views)}; "
             f"the recipe asks for {recipe.policy.autoencoder}: make policy.autoencoder the same"
         )
-    return load_modules(folder, spec)[0][name].state_dict()
+    return spec.method_class.load_modules(folder, spec)[0][name].state_dict()
 
 
-def _layout(recipe: Recipe) -> Layout:
-    return layout_of(recipe.policy, {view: _frame_size(recipe, view) for view in recipe.views})
+def _train_part(recipe: Recipe, folder: Path, name: str) -> None:
+    _training(recipe, folder).fit(name)
 
 
-def _parts(recipe: Recipe) -> list[str]:
-    return list(build_parts(recipe.policy, _layout(recipe)))
-
-
-def _features(recipe: Recipe, work: Path) -> tuple[Table, Features]:
-    table, training, held_out = _table(recipe, ())
-    latents = [np.load(work / f"latents.{view}.npy") for view in recipe.views]
-    layout = _layout(recipe)
-    return table, make_features(table, latents, recipe.policy, layout, training, held_out)
-
-
-def _train_part(recipe: Recipe, work: Path, name: str) -> None:
-    """Fits one part of `build_parts` on the frozen latents."""
-    if (work / f"{name}.safetensors").is_file():
-        return
-    _, features = _features(recipe, work)
-    torch.manual_seed(recipe.seed)
-    objective = _objective(recipe, work, name, features)
-    optim = recipe.bc if name == "bc" else getattr(recipe, name).optim
-    fit(name, objective, optim, work, recipe.seed)
-
-
-def _objective(recipe: Recipe, work: Path, name: str, features: Features) -> Objective:
-    """The loss of a part, on fresh weights."""
-    policy = recipe.policy
-    net = build_parts(policy, features.layout)[name]
-    if name == "bc":
-        return BcObjective(net, features)
-    if name == "idm":
-        return IdmObjective(net, features, policy.idm.prediction, recipe.idm)
-    decoders = [FrameDecoder(_trained_autoencoder(recipe, work, v)) for v in recipe.views]
-    if name == "low_level":
-        planner = _objective(recipe, work, "planner", features)
-        _load(planner, work / "planner.safetensors")
-        assert isinstance(planner, VideoPlannerObjective)
-        needs = (net, features, planner.eval(), recipe.low_level)
-        if isinstance(net, FramePolicy):
-            return FrameLowLevelObjective(*needs, decoders)
-        return LowLevelObjective(*needs)
-    if isinstance(net, VideoPlanner):
-        images = _table(recipe, tuple(recipe.views))[0].images if net.sees_frames else {}
-        frames = [images[view] for view in recipe.views] if images else []
-        return VideoPlannerObjective(net, features, policy, recipe.planner, decoders, frames)
-    return PlannerObjective(net, features, policy, decoders)
-
-
-def _trained_autoencoder(recipe: Recipe, work: Path, view: str) -> torch.nn.Module:
-    vae = build_autoencoder(recipe.policy.autoencoder, _frame_size(recipe, view))
-    weights = checkpoint.read(work / f"autoencoder.{view}.safetensors")[0]["model"]
-    vae.load_state_dict(
-        {k.removeprefix("vae."): x for k, x in weights.items() if k.startswith("vae.")}
-    )
-    return vae
-
-
-def _load(module: torch.nn.Module, path: Path) -> bool:
-    if not path.is_file():
-        return False
-    module.load_state_dict(checkpoint.read(path)[0]["model"])
-    return True
-
-
-def _write_bundle(recipe: Recipe, work: Path, bundle: Path) -> None:
-    table, features = _features(recipe, work)
-    views = {v: _frame_size(recipe, v) for v in recipe.views}
-    parts = build_parts(recipe.policy, features.layout)
-    names = [*(f"autoencoder.{v}" for v in views), *parts]
+def _write_bundle(training: Training, bundle: Path) -> None:
+    work, recipe = training.work, training.work.recipe
+    table = work.table()[0]
+    views = work.views
+    parts = work.method.parts(recipe.policy, views)
+    modules = {f"autoencoder.{v}": work.autoencoder(v) for v in views if work.method.autoencodes}
     stages: dict[str, Any] = {}
-    for name in names:
-        notes = checkpoint.read(work / f"{name}.safetensors")[1]
+    for name in [*modules, *parts]:
+        notes = checkpoint.read(work.part(name))[1]
         stages[name] = {
             "steps": notes["step"],
             "seconds": round(notes["seconds"]),
@@ -256,35 +278,36 @@ def _write_bundle(recipe: Recipe, work: Path, bundle: Path) -> None:
     spec = BundleSpec(
         name=recipe.name,
         task=table.task,
-        views=views,
-        action_kind="ee_pose",
+        views=dict(views),
+        action_kind=table.action_kind,
         control_period_s=table.control_period_s,
         policy=recipe.policy,
-        depth_range_m={v: r for v in views if (r := _first_file(recipe).depth_range_m.get(v))},
+        depth_range_m={v: r for v in views if (r := work.first_file.depth_range_m.get(v))},
         provenance={
             "recipe": OmegaConf.to_container(OmegaConf.structured(recipe)),
-            "commit": _commit(),
-            "date": time.strftime("%Y-%m-%d"),
+            **_origin(),
             "episodes": {r: len(table.episodes(r)) for r in np.unique(table.role).tolist()},
             "stages": json.loads(json.dumps(stages)),
         },
     )
-    modules = {f"autoencoder.{v}": _trained_autoencoder(recipe, work, v) for v in views}
     for name, net in parts.items():
-        weights = checkpoint.read(work / f"{name}.safetensors")[0]["model"]
+        weights = checkpoint.read(work.part(name))[0]["model"]
         net.load_state_dict({k.removeprefix("net."): x for k, x in weights.items()})
         modules[name] = net
-    save_bundle(bundle, spec, modules, features.statistics)
+    save_bundle(bundle, spec, modules, training.statistics())
 
 
-def _frame_size(recipe: Recipe, view: str) -> tuple[int, int]:
-    start = recipe.data.sources()[0].start
-    height, width = _first_file(recipe).read(start, (view,)).images[view].shape[1:3]
-    return int(height), int(width)
+def _make_robust(recipe: Recipe, work: Path, plain: Path, bundle: Path, jobs: int) -> None:
+    """The last stage: encoders for the bundle `plain`, which with them becomes `bundle`."""
+    spec = load_spec(plain)
+    _require_autoencoders(spec.method)
+    views = spec.views
+    _parallel([(train_encoder, (recipe, work, plain, view)) for view in views], jobs)
+    first(lambda: write_robust(recipe, work, plain, bundle, _origin()))
 
 
-def _first_file(recipe: Recipe) -> EpisodeFile:
-    return EpisodeFile(recipe.data.sources()[0].path)
+def _origin() -> dict[str, str]:
+    return {"commit": _commit(), "date": time.strftime("%Y-%m-%d")}
 
 
 def _commit() -> str:

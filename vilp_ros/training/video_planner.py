@@ -9,8 +9,15 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from vilp_ros.policy.config import PolicyConfig
-from vilp_ros.policy.diffusion import TRAIN_TIMESTEPS, sample, schedule, share_noise
+from vilp_ros.data.disk_array import DiskArray
+from vilp_ros.policy.config import TRAIN_TIMESTEPS, PolicyConfig
+from vilp_ros.policy.diffusion import (
+    Random,
+    at_one_time,
+    sample,
+    schedule,
+    share_noise,
+)
 from vilp_ros.policy.video_planner import VideoPlanner
 from vilp_ros.training.config import PlannerTraining
 from vilp_ros.training.features import Features
@@ -40,7 +47,7 @@ class VideoPlannerObjective(PlannerObjective):
         policy: PolicyConfig,
         config: PlannerTraining,
         decoders: Sequence[nn.Module] = (),
-        frames: Sequence[np.ndarray] = (),
+        frames: Sequence[DiskArray] = (),
     ) -> None:
         super().__init__(net, features, policy, decoders)
         self._frames = frames
@@ -48,10 +55,10 @@ class VideoPlannerObjective(PlannerObjective):
         self._pure_noise = config.pure_noise
 
     @override
-    def gather(self, steps: np.ndarray) -> dict[str, Tensor]:
+    def gather(self, steps: np.ndarray) -> dict[str, np.ndarray]:
         batch = super().gather(steps)
         if self._frames:
-            batch["frames"] = torch.from_numpy(np.stack([f[steps] for f in self._frames], axis=1))
+            batch["frames"] = np.stack([f[steps] for f in self._frames], axis=1)
         return batch
 
     def context(self, batch: dict[str, Tensor]) -> Tensor:
@@ -59,13 +66,13 @@ class VideoPlannerObjective(PlannerObjective):
         return self.net.context(batch["condition"], batch.get("frames"))
 
     @override
-    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, batch: dict[str, Tensor], random: Random) -> dict[str, Tensor]:
         clean = batch["delta"]
         size = len(clean)
-        times = torch.randint(TRAIN_TIMESTEPS, (size,), generator=generator)
-        last = torch.rand(size, generator=generator) < self._pure_noise
-        times = torch.where(last, TRAIN_TIMESTEPS - 1, times).to(clean.device)
-        noise = self.noise(clean, generator)
+        times = random.integers(0, TRAIN_TIMESTEPS, size)
+        last = random.uniform(size) < self._pure_noise
+        times = torch.where(last, TRAIN_TIMESTEPS - 1, times)
+        noise = self.noise(size, random)
         noisy = schedule(self.prediction).add_noise(clean, noise, times)
         out = self.net(noisy, times, self.context(batch)).float()
         error = (out - (clean if self.prediction == "sample" else noise)).square()
@@ -76,15 +83,14 @@ class VideoPlannerObjective(PlannerObjective):
         steps = self._f.held_out_planner
         if not len(steps):
             return {}
-        batch = self.gather(steps[:: max(1, len(steps) // 64)][:64])
-        stats = self._f.statistics
-        copy = torch.from_numpy(-stats.delta_mean / stats.delta_std)  # nothing changes at all
+        batch = self.place(self.gather(steps[:: max(1, len(steps) // 64)][:64]))
+        copy = -self.delta_mean / self.delta_std  # nothing changes at all
 
         def error(plan: Tensor) -> float:
             return float((plan - batch["delta"]).square().mean())
 
         return {
-            "score": float(self(batch, torch.Generator().manual_seed(0))["loss"]),
+            "score": float(self(batch, self.random(0))["loss"]),
             "error_of_copy": error(copy),
             "error_1_step": error(self._plan(batch, 1)),
             "error_4_steps": error(self._plan(batch, 4)),
@@ -93,17 +99,16 @@ class VideoPlannerObjective(PlannerObjective):
     @override
     def _plan(self, batch: dict[str, Tensor], steps: int = 4) -> Tensor:
         return sample(
-            lambda x, t, c: self.net(x, torch.full((len(x),), t), c),
-            self.noise(batch["delta"], torch.Generator().manual_seed(0)),
+            at_one_time(self.net),
+            self.noise(len(batch["delta"]), self.random(0)),
             self.context(batch),
             steps,
             self.prediction,
         )
 
-    def noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
-        """As `VilpPolicy` draws it: in part common to all views."""
-        views = self._f.layout.views
-        shape = (len(like), self._f.horizon, views, self._f.layout.latent_dim)
-        own = torch.randn(shape, generator=generator)
-        common = torch.randn((*shape[:2], 1, shape[3]), generator=generator)
-        return share_noise(own, common, self._shared_noise).flatten(2).to(like.device)
+    def noise(self, count: int, random: Random) -> Tensor:
+        """As `VilpPolicy` draws it: in part common to all views. `(count, T, D)`."""
+        layout, horizon = self._f.layout, self._f.horizon
+        own = random.normal(count, horizon, layout.views, layout.latent_dim)
+        common = random.normal(count, horizon, 1, layout.latent_dim)
+        return share_noise(own, common, self._shared_noise).flatten(2)

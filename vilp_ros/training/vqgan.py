@@ -9,8 +9,10 @@ from torch import Tensor
 from torch.func import functional_call
 from typing_extensions import override
 
+from vilp_ros.data.disk_array import DiskArray
 from vilp_ros.data.table import Table
-from vilp_ros.policy.networks import to_signed
+from vilp_ros.policy.diffusion import Random
+from vilp_ros.policy.frame_codec import to_signed
 from vilp_ros.policy.vqgan import VQGAN, PatchDiscriminator
 from vilp_ros.training.autoencoder import FrameObjective
 from vilp_ros.training.config import VqganTraining
@@ -27,8 +29,8 @@ class VqganObjective(FrameObjective):
 
     Args:
         vae: network to train; its codebook is seeded here.
-        table: episodes with the images of `view`.
-        view: name of the view.
+        table: episodes.
+        frames: `(F, H, W, 3)` of one view, uint8.
         train: indices of the episodes to learn from.
         held_out: indices of the episodes to validate on.
         config: weights of the loss.
@@ -41,24 +43,25 @@ class VqganObjective(FrameObjective):
         self,
         vae: VQGAN,
         table: Table,
-        view: str,
+        frames: DiskArray,
         train: np.ndarray,
         held_out: np.ndarray,
         config: VqganTraining,
     ) -> None:
-        super().__init__(vae, table, view, train, held_out)
+        super().__init__(vae, table, frames, train, held_out)
         self._config = config
         self._vgg = VggDistance(config.perceptual) if config.perceptual else None
         self.discriminator = None if config.disc_start is None else PatchDiscriminator()
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))  # resumed with a run
-        vae.seed_codebook(to_signed(torch.from_numpy(self._some[:: max(1, len(self._some) // 32)])))
+        some = self.place({"frames": self._some[:: max(1, len(self._some) // 32)]})
+        vae.seed_codebook(to_signed(some["frames"]))
 
     @override
-    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, batch: dict[str, Tensor], random: Random) -> dict[str, Tensor]:
         frames = to_signed(batch["frames"]).contiguous(memory_format=torch.channels_last)
         rebuilt, codebook, index = self.vae.train_losses(frames)
         rebuilt = rebuilt.float()
-        contrast = (frames - self._median.to(frames.device)).abs().mean(1, keepdim=True) / 2
+        contrast = (frames - self.median).abs().mean(1, keepdim=True) / 2
         weight = 1.0 + self._config.contrast * contrast
         error = rebuilt - frames
         likeness = (error.abs() * weight).sum() / (weight.sum() * frames.shape[1])
@@ -69,7 +72,7 @@ class VqganObjective(FrameObjective):
             "reconstruction": likeness.detach(),
             "mse": error.detach().square().mean(),
             "codebook": codebook.detach(),
-            "codes_used": torch.tensor(float(len(index.unique()))),
+            "codes_used": loss.new_full((), len(index.unique())),
         }
         start = self._config.disc_start
         if self.training:

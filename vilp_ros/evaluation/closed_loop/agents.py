@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vilp_ros.data.episodes import Episode, EpisodeFile
+from vilp_ros.canvas import on_canvas
+from vilp_ros.data.episode import Episode
+from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.errors import VilpError
 from vilp_ros.geometry import ee_proprio
-from vilp_ros.sim.env import MAX_WIDTH, Observation, SimEnv
+from vilp_ros.sim.env import CONTROL_PERIOD_S, MAX_WIDTH, Observation, SimEnv
 from vilp_ros.sim.experts import make_expert
 
 if TYPE_CHECKING:
@@ -49,6 +51,13 @@ class PolicyRecipe:
 
         return load_spec(self.bundle).views
 
+    @cached_property
+    def depth_range_m(self) -> dict[str, tuple[float, float]]:
+        """(near, far) of the bundle's depth views."""
+        from vilp_ros.policy.bundle import load_spec
+
+        return load_spec(self.bundle).depth_range_m
+
     def build(self, env: SimEnv) -> PolicyAgent:
         """Loads the bundle."""
         return PolicyAgent(self.load(), self.noise_seed)
@@ -64,9 +73,19 @@ class PolicyRecipe:
 
 
 class PolicyAgent:
-    """Encodes, plans, acts the first `n_action_steps`; keeps its sampling noise for an episode."""
+    """Encodes, plans, acts the first `n_action_steps`; keeps its sampling noise for an episode.
+
+    Raises:
+        VilpError: the bundle's actions are not those that the simulator takes.
+    """
 
     def __init__(self, policy: Policy, noise_seed: int = 0) -> None:
+        for key, here in (("action_kind", "ee_pose"), ("control_period_s", CONTROL_PERIOD_S)):
+            if (found := getattr(policy.spec, key)) != here:
+                raise VilpError(
+                    f"bundle {policy.spec.name} has {key} {found!r}, the simulator takes {here!r}: "
+                    "it can be judged on recordings (`vilp eval video --data`), not in rollouts"
+                )
         self._policy, self._noise_seed = policy, noise_seed
 
     def reset(self, seed: int) -> None:
@@ -196,8 +215,7 @@ class OracleAgent:
     """
 
     def __init__(self, policy: Policy, episodes: EpisodeFile) -> None:
-        if policy.spec.method == "bc":
-            raise VilpError("an oracle needs inverse dynamics; this bundle has method 'bc'")
+        policy.spec.require_states()
         self._policy, self._episodes = policy, episodes
         self._index = {seed: i for i, seed in enumerate(recorded_seeds(episodes))}
 
@@ -267,7 +285,7 @@ def encode_episode(policy: Policy, episode: Episode) -> np.ndarray:
     return np.stack(
         [
             policy.encode(
-                np.array([episode.images[view][t] for view in policy.spec.views], np.uint8),
+                on_canvas([episode.images[view][t] for view in policy.spec.views]),
                 proprio[t],
                 proprio[t - 1] if t else None,
             )

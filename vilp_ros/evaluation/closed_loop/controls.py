@@ -32,7 +32,6 @@ ABOUT = {
     "bc": "behaviour cloning from the same latents",
 }
 SCRIPTED = ("expert", "blind")
-DERIVED = ("ddim1", "oracle")
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,8 @@ def choose(wanted: str, spec: BundleSpec, bundles: dict[str, str]) -> list[str]:
     Raises:
         VilpError: a name that is unknown or needs a bundle that was not given.
     """
-    derived = () if spec.method == "bc" else DERIVED  # nothing to denoise, no inverse dynamics
+    derived = ["ddim1"] if spec.method_class.denoises else []
+    derived += ["oracle"] if spec.method_class.plans_states else []
     possible = [*SCRIPTED, *derived, *bundles]
     if wanted in ("all", "none"):
         return possible if wanted == "all" else []
@@ -116,7 +116,12 @@ def make_row(
         recipe = replace(policy, steps=1)
     elif name == "oracle":
         recipe = OracleRecipe(policy, str(data))
-        recorded = dict.fromkeys(recorded_seeds(EpisodeFile(data)))
+        recorded = dict.fromkeys(seed for seed in recorded_seeds(EpisodeFile(data)) if seed >= 0)
+        if not recorded:
+            raise VilpError(
+                f"no episode of {data} says from which seed the simulator placed its objects, "
+                "which an oracle needs: name a set of `vilp collect`, or leave --data out"
+            )
         return Row(name, about, recipe, tuple(recorded)[: len(seeds)])
     else:
         recipe = replace(policy, bundle=bundles[name], steps=None)

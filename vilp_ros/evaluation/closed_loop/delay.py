@@ -1,7 +1,8 @@
 """The closed loop when plans come late: success, and how smooth the motion stays where they switch.
 
 Time is virtual: a plan made from the observation of t arrives at t + delay, whatever the machine
-does. Plans go through the timeline and the horizon of the controller, under the limits of a robot.
+does. Stamps may jitter, as those of a camera on a loaded host. Plans go through the timeline and
+the horizon of the controller, under the limits of a robot.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class _Trace:
     def __init__(self) -> None:
         self.switch: list[float] = []
         self.within: list[float] = []
+        self.ages: list[float] = []  # s, of commands: since the stamp that they came from
 
     def add(self, motions: Sequence[Motion], switches: set[int]) -> None:
         """Count one motion, a state every `PERIOD_S`; `switches` are the last states of a plan."""
@@ -53,6 +55,7 @@ def bench_delay(
     limits: Limits,
     delays_s: Sequence[float],
     seeds: Sequence[int],
+    jitter_s: float = 0.0,
 ) -> dict[str, Any]:
     """A row a delay.
 
@@ -62,10 +65,11 @@ def bench_delay(
         limits: of a robot, with accelerations and jerks of the end effector.
         delays_s: from an observation to the arrival of its plan, beyond the first period.
         seeds: an episode each.
+        jitter_s: standard deviation of an observation's stamp from its instant.
 
     Returns:
-        `rows` of {delay_ms, episodes, successes, wilson_95, jerk_switch, jerk_within, ratio}; jerks
-        are root mean squares.
+        `rows` of {delay_ms, jitter_ms, episodes, successes, wilson_95, jerk_switch, jerk_within,
+        ratio, age_ms_p50, age_ms_p99}; jerks are root mean squares, ages those of commands.
     """
     policy, rows = recipe.load(), []
     with closing(make_env(recipe, task)) as env:
@@ -73,17 +77,20 @@ def bench_delay(
             trace, won = _Trace(), 0
             for seed in seeds:
                 noise = policy.noise(seed + NOISE_STRIDE * recipe.noise_seed)
-                won += _episode(env, policy, noise, seed, delay_s, limits, trace)
+                won += _episode(env, policy, noise, seed, delay_s, jitter_s, limits, trace)
             switch, within = _rms(trace.switch), _rms(trace.within)
             rows.append(
                 {
                     "delay_ms": 1e3 * delay_s,
+                    "jitter_ms": 1e3 * jitter_s,
                     "episodes": len(seeds),
                     "successes": won,
                     "wilson_95": list(wilson(won, len(seeds))),
                     "jerk_switch": switch,
                     "jerk_within": within,
                     "ratio": switch / within if within else float("nan"),
+                    "age_ms_p50": 1e3 * float(np.percentile(trace.ages, 50)),
+                    "age_ms_p99": 1e3 * float(np.percentile(trace.ages, 99)),
                 }
             )
     return {"task": task, "seeds": list(seeds), "rows": rows}
@@ -95,10 +102,12 @@ def _episode(
     noise: Any,
     seed: int,
     delay_s: float,
+    jitter_s: float,
     limits: Limits,
     trace: _Trace,
 ) -> bool:
     observation, previous = env.reset(seed), None
+    rng = np.random.default_rng(seed)
     timeline = ActionTimeline(
         "ee_pose",
         CONTROL_PERIOD_S,
@@ -115,7 +124,8 @@ def _episode(
     for step in range(env.max_steps):
         now_s = step * CONTROL_PERIOD_S
         plan = policy.plan(encode(policy, observation, previous), noise)
-        flying.append((now_s + delay_s, now_s, policy.act(plan, noise)))
+        stamp_s = now_s + rng.normal(0, jitter_s)
+        flying.append((now_s + delay_s, stamp_s, policy.act(plan, noise)))
         here = np.append(observation.ee_pose, observation.gripper_width)
         for due in [f for f in flying if f[0] <= now_s + 1e-9]:
             flying.remove(due)
@@ -130,7 +140,8 @@ def _episode(
         sample = timeline.sample(now_s)
         command = here
         if sample is not None:
-            command = np.append(horizon.at(now_s)[:7], sample.action[7])
+            command = np.append(horizon.at(now_s)[:-1], sample.action[-1])
+            trace.ages.append(now_s - sample.source_stamp_s)
         observation, previous = env.step(command), observation
         if env.success():
             break

@@ -6,18 +6,17 @@ in nothing but the agent.
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
+from vilp_ros.cluster import Cluster, processes
+from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.statistics import wilson
 from vilp_ros.sim.env import Observation, SimEnv
 
@@ -63,12 +62,14 @@ class EpisodeResult:
         success: whether the task was done at any step.
         steps: control periods until success, or until the episode ran out.
         notes: what the agent wrote down on the way; None of most agents.
+        measured: the most that the task's measure came to, such as coverage; None without one.
     """
 
     seed: int
     success: bool
     steps: int
     notes: Any = None
+    measured: float | None = None
 
 
 def make_env(recipe: Recipe, task: str, variation: str = "none") -> SimEnv:
@@ -78,8 +79,14 @@ def make_env(recipe: Recipe, task: str, variation: str = "none") -> SimEnv:
         return SimEnv(task, views=(), variation=variation)
     sizes = set(views.values())
     if len(sizes) > 1:
-        raise ValueError(f"the simulator renders all views at one size; found {views}")
-    return SimEnv(task, views=tuple(views), size=sizes.pop(), variation=variation)
+        raise VilpError(f"the simulator renders all views at one size; the bundle has {views}")
+    return SimEnv(
+        task,
+        views=tuple(views),
+        size=sizes.pop(),
+        variation=variation,
+        depth_range_m=getattr(recipe, "depth_range_m", None),  # of what looks at depth
+    )
 
 
 def run_episode(env: SimEnv, agent: Agent, seed: int) -> EpisodeResult:
@@ -87,6 +94,7 @@ def run_episode(env: SimEnv, agent: Agent, seed: int) -> EpisodeResult:
     obs, previous = env.reset(seed), None
     agent.reset(seed)
     steps = 0
+    most = env.measured()
     while steps < env.max_steps:
         chunk = agent.act_chunk(obs, previous)[: env.max_steps - steps]
         for left, action in zip(reversed(range(len(chunk))), chunk, strict=True):
@@ -97,9 +105,11 @@ def run_episode(env: SimEnv, agent: Agent, seed: int) -> EpisodeResult:
                 previous = obs if len(chunk) == 1 else previous
                 obs = env.observe()
             steps += 1
+            if most is not None:
+                most = max(most, env.measured() or 0.0)
             if env.success():
-                return EpisodeResult(seed, True, steps, getattr(agent, "notes", None))
-    return EpisodeResult(seed, False, steps, getattr(agent, "notes", None))
+                return EpisodeResult(seed, True, steps, getattr(agent, "notes", None), most)
+    return EpisodeResult(seed, False, steps, getattr(agent, "notes", None), most)
 
 
 def rollout(
@@ -108,6 +118,7 @@ def rollout(
     seeds: Sequence[int],
     *,
     workers: int = 1,
+    cluster: Cluster | None = None,
     label: str = "rollout",
     variation: str = "none",
 ) -> list[EpisodeResult]:
@@ -118,6 +129,7 @@ def rollout(
         task: name of the task.
         seeds: one episode each; a result depends on its seed and the recipe alone.
         workers: processes; 1 runs in this one.
+        cluster: whose processes run instead.
         label: what to call the row.
         variation: how the scene looks, one of `vilp_ros.sim.scene.VARIATIONS`.
 
@@ -126,7 +138,7 @@ def rollout(
     """
     done: dict[int, EpisodeResult] = {}
     with tqdm(total=len(seeds), desc=label, unit="ep", dynamic_ncols=True) as bar:
-        for result in _results((recipe, task, variation), seeds, workers):
+        for result in _results((recipe, task, variation), seeds, workers, cluster):
             done[result.seed] = result
             successes = sum(r.success for r in done.values())
             bar.set_postfix_str(f"{successes}/{len(done)} succeeded", refresh=False)
@@ -135,9 +147,11 @@ def rollout(
 
 
 def summarise(results: Sequence[EpisodeResult]) -> dict[str, Any]:
-    """Counts, interval and seeds of a row, ready for JSON."""
+    """Counts, interval, seeds and, of a task that is measured, how far it came; ready for JSON."""
     successes = sum(r.success for r in results)
     won = [r.steps for r in results if r.success]
+    measured = [r.measured for r in results if r.measured is not None]
+    most = {"measured": measured, "mean_measured": float(np.mean(measured))} if measured else {}
     return {
         "episodes": len(results),
         "successes": successes,
@@ -145,38 +159,35 @@ def summarise(results: Sequence[EpisodeResult]) -> dict[str, Any]:
         "mean_steps": float(np.mean(won)) if won else None,
         "seeds": [r.seed for r in results],
         "failed_seeds": [r.seed for r in results if not r.success],
+        **most,
     }
 
 
 Stage = tuple[Recipe, str, str]
 
 
-def _results(stage: Stage, seeds: Sequence[int], workers: int) -> Iterator[EpisodeResult]:
-    if workers == 1 or len(seeds) == 1:
+def _results(
+    stage: Stage, seeds: Sequence[int], workers: int, cluster: Cluster | None
+) -> Iterator[EpisodeResult]:
+    if cluster is None and (workers == 1 or len(seeds) == 1):
         with closing(make_env(*stage)) as env:
             agent = stage[0].build(env)
             for seed in seeds:
                 yield run_episode(env, agent, seed)
         return
-    # spawn: a forked child would inherit a rendering context and OpenMP threads that do not survive
-    pool = ProcessPoolExecutor(
-        min(workers, len(seeds)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_DFL),  # Ctrl-C ends a worker without a traceback
-    )
-    try:
+    with processes(min(workers, len(seeds)), cluster) as pool:
         for future in as_completed([pool.submit(_in_worker, stage, seed) for seed in seeds]):
             yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
-@cache
-def _built(stage: Stage) -> tuple[SimEnv, Agent]:
-    env = make_env(*stage)
-    return env, stage[0].build(env)
+_built: dict[Stage, tuple[SimEnv, Agent]] = {}  # one per worker process: building it takes seconds
 
 
 def _in_worker(stage: Stage, seed: int) -> EpisodeResult:
-    return run_episode(*_built(stage), seed)
+    if stage not in _built:
+        for env, _ in _built.values():
+            env.close()
+        _built.clear()
+        env = make_env(*stage)
+        _built[stage] = env, stage[0].build(env)
+    return run_episode(*_built[stage], seed)

@@ -51,6 +51,7 @@ class EpisodeLog:
         targets: `(stamp, xyz in metres)` per pose command.
         strips: decoded plans that came.
         real_time_factor: as the simulator reported it, one per report.
+        measured: the most that the task's measure came to, such as coverage; None without one.
         holds: times the watchdog made the arm hold.
         failure: why the episode was cut off; None: it ran to its end.
     """
@@ -71,6 +72,7 @@ class EpisodeLog:
     targets: list[tuple[float, np.ndarray]] = field(default_factory=list)
     strips: int = 0
     real_time_factor: list[float] = field(default_factory=list)
+    measured: float | None = None
     holds: int = 0
     failure: str | None = None
 
@@ -146,6 +148,7 @@ def summary(logs: Sequence[EpisodeLog], **facts: Any) -> dict[str, Any]:
                 "success": log.success_s is not None,
                 "seconds": (log.success_s or log.ended_s) - log.began_s,
                 "failure": log.failure,
+                "measured": log.measured,
                 **figures([log]),
             }
             for log in logs
@@ -161,6 +164,8 @@ def episode_line(log: EpisodeLog, index: int) -> str:
         outcome = f"[green]success[/] in {log.success_s - log.began_s:5.1f} s"
     else:
         outcome = f"[yellow]time out[/] after {log.duration_s:.1f} s"
+    if log.measured is not None:
+        outcome += f"  {100 * log.measured:.0f} % done"
     f = figures([log])
     return (
         f"episode {index + 1:>2}  seed {log.seed}  {outcome}  "
@@ -188,6 +193,7 @@ def table(report: dict[str, Any]) -> Table:
         ("replans", str(report["replans"])),
         ("simulator real-time factor", "unknown" if factor is None else f"{factor:.2f}"),
         ("imagination gap, median", _gap(report["imagination_gap"])),
+        *_scene(report["imagination_gap"]),
         ("watchdog holds", str(report["holds"])),
         ("largest command step", step),
     ):
@@ -287,6 +293,16 @@ def _gap(medians: dict[str, float]) -> str:
     latent = {name.removesuffix(".latent"): x for name, x in medians.items() if "latent" in name}
     each = ", ".join(f"{view} {median:.2f}" for view, median in latent.items())
     return f"{each} (1: no change expected)" if each else "none"
+
+
+def _scene(medians: dict[str, float]) -> list[tuple[str, str]]:
+    """A row on how unlike the training data the scene was, of bundles that know."""
+    found = {n.removesuffix(".unlike"): x for n, x in medians.items() if n.endswith(".unlike")}
+    if not found:
+        return []
+    each = ", ".join(f"{view} {median:.1f}" for view, median in found.items())
+    verdict = "unlike the training data" if max(found.values()) > 1 else "as in training"
+    return [("scene, over the limit", f"{each}: {verdict}")]
 
 
 def _ms(value: float | None) -> str:

@@ -11,14 +11,16 @@ import numpy as np
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.closed_loop.agents import PolicyAgent, PolicyRecipe
 from vilp_ros.evaluation.closed_loop.rollout import EpisodeResult
-from vilp_ros.evaluation.imagination.gap import GapTracker, Imagination
+from vilp_ros.evaluation.imagination.gap import GapTracker, Imagination, distance
 from vilp_ros.evaluation.statistics import auroc, auroc_interval
 from vilp_ros.sim.env import Observation, SimEnv
 
 if TYPE_CHECKING:
     from vilp_ros.policy.policy import Policy
 
-MEASURES = ("latent", "pixels", "moved")
+MEASURES = ("latent", "pixels", "moved", "unlike")
+ALARM_AT = 0.95
+"""Share of the usual episodes, of those that set the threshold, that stay below it."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class GapRecipe:
         """Views of the bundle."""
         return self.policy.views
 
+    @property
+    def depth_range_m(self) -> dict[str, tuple[float, float]]:
+        """(near, far) of the bundle's depth views."""
+        return self.policy.depth_range_m
+
     def build(self, env: SimEnv) -> GapAgent:
         """Loads the bundle.
 
@@ -49,15 +56,15 @@ class GapAgent(PolicyAgent):
     """A policy that compares what it sees with what it had imagined, at each replan.
 
     Attributes:
-        notes: of the episode, per replan `(step, latent, pixels, moved)`, the last three `(V,)` as
-            in `Gap`.
+        notes: of the episode, per replan `(step, latent, pixels, moved, unlike)`, the first three
+            `(V,)` as in `Gap`, the last `(V,)` grey levels, root mean square, between the present
+            picture and what the policy sees in it, decoded.
     """
 
     def __init__(self, policy: Policy, noise_seed: int = 0) -> None:
         super().__init__(policy, noise_seed)
         spec = policy.spec
-        if spec.method == "bc" or not spec.views:
-            raise VilpError("this bundle imagines no frames (method 'bc', or no views)")
+        spec.require_frames()
         period_s = spec.control_period_s
         self._tracker = GapTracker(spec.plan_shape[0], spec.row_period_s, period_s / 2)
 
@@ -66,7 +73,7 @@ class GapAgent(PolicyAgent):
         super().reset(seed)
         self._tracker.clear()
         self._step = 0
-        self.notes: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []
+        self.notes: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
 
     def act_chunk(self, obs: Observation, previous: Observation | None) -> np.ndarray:
         """The first actions of a new plan."""
@@ -75,10 +82,12 @@ class GapAgent(PolicyAgent):
         plan = self._plan(obs, previous)
         images = np.array([obs.images[view] for view in spec.views])
         stamp_s = self._step * spec.control_period_s
-        seen = Imagination(stamp_s, policy.latents(plan), images, policy.decode(plan))
+        frames = policy.decode(plan)
+        seen = Imagination(stamp_s, policy.latents(plan), images, frames)
         gap = self._tracker.observe(seen)
         if gap is not None and gap.pixels is not None:
-            self.notes.append((self._step, gap.latent, gap.pixels, gap.moved))
+            unlike = distance(frames[0], images)
+            self.notes.append((self._step, gap.latent, gap.pixels, gap.moved, unlike))
         self._step += spec.n_action_steps
         return self._act(plan)
 
@@ -96,10 +105,10 @@ def foretell(results: Sequence[EpisodeResult], views: Sequence[str]) -> dict[str
     Returns:
         `{episodes, failures, first_half, equal_time}`; both of `{measure: {auroc, interval_95,
         mean_success, mean_failure}}`. Measures: `latent` and `pixels` (mean of the views), the
-        same of each view (`latent.<view>`), and `moved`, the mere amount of change, which needs no
-        imagination: a gap that foretells no better is no evidence. AUROC is None without both
-        outcomes, the interval with fewer than `MIN_CLASS` of one. `equal_time` is None without a
-        success.
+        same of each view (`latent.<view>`), `unlike` (see `GapAgent`), and `moved`, the mere amount
+        of change, which needs no imagination: a gap that foretells no better is no evidence. AUROC
+        is None without both outcomes, the interval with fewer than `MIN_CLASS` of one. `equal_time`
+        is None without a success.
 
     Raises:
         VilpError: no imagined frame ever fell on a replan.
@@ -119,6 +128,43 @@ def foretell(results: Sequence[EpisodeResult], views: Sequence[str]) -> dict[str
         if won
         else None,
     }
+
+
+def alarm(
+    usual: Sequence[EpisodeResult], varied: Sequence[EpisodeResult]
+) -> dict[str, dict[str, Any]]:
+    """Whether the first replans tell another scene, before the arm can fail in it.
+
+    Half of the usual episodes set a threshold, the other half say how often it gives a false alarm.
+
+    Args:
+        usual: episodes in the scene of the training, driven by a `GapAgent`.
+        varied: episodes in others.
+
+    Returns:
+        `{measure: {threshold, false_alarms, usual, told, varied, told_of_failures, failures}}`,
+        counts but for the threshold; the measure is the mean of its first three values.
+    """
+    found = {}
+    for i, measure in enumerate(MEASURES, 1):
+
+        def first(results: Sequence[EpisodeResult], column: int = i) -> np.ndarray:
+            return np.array([np.mean([n[column] for n in r.notes[:3]]) for r in results if r.notes])
+
+        threshold = float(np.quantile(first(usual[::2]), ALARM_AT))
+        false = first(usual[1::2]) > threshold
+        told = first(varied) > threshold
+        failed = np.array([not r.success for r in varied if r.notes])
+        found[measure] = {
+            "threshold": threshold,
+            "false_alarms": int(false.sum()),
+            "usual": len(false),
+            "told": int(told.sum()),
+            "varied": len(told),
+            "told_of_failures": int(told[failed].sum()),
+            "failures": int(failed.sum()),
+        }
+    return found
 
 
 def _table(

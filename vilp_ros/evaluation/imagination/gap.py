@@ -89,16 +89,16 @@ class GapTracker:
         row = round(ahead_s / self._period_s)
         if row < 1 or abs(ahead_s - row * self._period_s) > self._tolerance_s:
             return None
-        moved = _distance(old.latents[0], now.latents[0])
-        latent = _distance(old.latents[row], now.latents[0]) / np.maximum(moved, LATENT_FLOOR)
+        moved = distance(old.latents[0], now.latents[0])
+        latent = distance(old.latents[row], now.latents[0]) / np.maximum(moved, LATENT_FLOOR)
         pixels = None
         if old.frames is not None:
-            copied = _distance(old.images, now.images)
-            pixels = _distance(old.frames[row], now.images) / np.maximum(copied, PIXEL_FLOOR)
+            copied = distance(old.images, now.images)
+            pixels = distance(old.frames[row], now.images) / np.maximum(copied, PIXEL_FLOOR)
         return Gap(now.stamp_s, ahead_s, latent, pixels, moved)
 
 
-def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Root mean square difference of each view, `(V,)`."""
     difference = (a.astype(np.float32) - b.astype(np.float32)).reshape(len(a), -1)
     return np.sqrt(np.square(difference).mean(-1))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vilp_ros.data.episodes import Episode
+from vilp_ros.canvas import views_on
+from vilp_ros.data.episode import Episode
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.closed_loop.agents import decode_states, encode_episode, recorded_plan
 from vilp_ros.evaluation.imagination.image_metrics import Likeness, object_box
@@ -40,9 +41,10 @@ def reconstruction(policy: Policy, episodes: Iterable[Episode], stride: int = 4)
     drawn: dict[str, list[np.ndarray]] = {view: [] for view in policy.spec.views}
     for episode in episodes:
         decoded = decode_states(policy, encode_episode(policy, episode)[::stride])
-        for i, view in enumerate(policy.spec.views):
+        parts = views_on(decoded, policy.spec.views.values())
+        for view, part in zip(policy.spec.views, parts, strict=True):
             real[view] += list(episode.images[view][::stride])
-            drawn[view] += list(decoded[:, i])
+            drawn[view] += list(part)
     if not real or not next(iter(real.values())):
         raise VilpError("nothing to reconstruct: the bundle has no views or there is no episode")
     report = {}
@@ -74,8 +76,7 @@ def idm_error(policy: Policy, episodes: Iterable[Episode]) -> dict[str, Any]:
         rightly open or closed. `next_pose` takes the pose and width recorded one period later for
         the target: what the proprio alone gives away.
     """
-    if policy.spec.method == "bc":
-        raise VilpError("this bundle has method 'bc' and no inverse dynamics to probe")
+    policy.spec.require_states()
     noise = policy.noise(0)
     found, following, expected = [], [], []
     for episode in episodes:
@@ -93,12 +94,13 @@ def idm_error(policy: Policy, episodes: Iterable[Episode]) -> dict[str, Any]:
     target = np.concatenate(expected)
     return {
         "pairs": len(target),
-        "idm": _action_error(np.concatenate(found), target),
-        "next_pose": _action_error(np.concatenate(following), target),
+        "idm": action_error(np.concatenate(found), target),
+        "next_pose": action_error(np.concatenate(following), target),
     }
 
 
-def _action_error(found: np.ndarray, expected: np.ndarray) -> dict[str, Any]:
+def action_error(found: np.ndarray, expected: np.ndarray) -> dict[str, Any]:
+    """Errors of actions `(N, 8)`: mean and percentiles of mm and degrees; gripper rightly open."""
     position = np.linalg.norm(found[:, :3] - expected[:, :3], axis=-1) * 1e3
     rotation = np.degrees(quat_angle(found[:, 3:7], expected[:, 3:7]))
     agree = (found[:, 7] > OPEN_WIDTH) == (expected[:, 7] > OPEN_WIDTH)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vilp_ros.data.episodes import Episode
+from vilp_ros.canvas import on_canvas, views_on
+from vilp_ros.data.episode import Episode
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.closed_loop.agents import NOISE_STRIDE, encode_episode, recorded_plan
 from vilp_ros.evaluation.imagination.alignment import alignment, dates
@@ -46,8 +47,7 @@ def video(policy: Policy, episodes: Iterable[Episode], stride: int = 4) -> dict[
         VilpError: the bundle plans no frames, or there are fewer than `MIN_PLANS` plans.
     """
     spec = policy.spec
-    if spec.method == "bc" or not spec.views:
-        raise VilpError("this bundle imagines no frames (method 'bc', or no views)")
+    spec.require_frames()
     likeness = {
         (v, s): [Likeness() for _ in range(spec.horizon)] for v in spec.views for s in SOURCES
     }
@@ -55,15 +55,17 @@ def video(policy: Policy, episodes: Iterable[Episode], stride: int = 4) -> dict[
     dated: list[tuple[np.ndarray, np.ndarray]] = []
     for frames, dating in _plans(policy, episodes, stride):
         dated.append(dating)
+        parts = {source: views_on(drawn, spec.views.values()) for source, drawn in frames.items()}
         for i, view in enumerate(spec.views):
-            real = frames["real"][:, i]
-            for source, drawn in frames.items():
+            real = parts["real"][i]
+            for source, each in parts.items():
+                drawn = each[i]
                 motion[view, source] += float(
-                    np.square(np.diff(drawn[:, i].astype(float), axis=0)).mean()
+                    np.square(np.diff(drawn.astype(float), axis=0)).mean()
                 )
                 if source != "real":
                     for k, part in enumerate(likeness[view, source], 1):
-                        part.add(drawn[k, i], real[k], real[0])
+                        part.add(drawn[k], real[k], real[0])
     if len(dated) < MIN_PLANS:
         raise VilpError(
             f"{len(dated)} plans say little, {MIN_PLANS} are wanted: give more episodes, recorded "
@@ -100,14 +102,15 @@ def _plans(
     spec = policy.spec
     steps = spec.policy.frame_interval * np.arange(spec.horizon + 1)
     reach = int(steps[-1])
-    for episode in episodes:
+    for number, episode in enumerate(episodes):
         states = encode_episode(policy, episode)
         latents = policy.latents(states)
-        noises = [policy.noise(episode.seed + k * NOISE_STRIDE) for k in range(2)]
+        seed = episode.seed if episode.seed >= 0 else number  # of a robot, which has none
+        noises = [policy.noise(seed + k * NOISE_STRIDE) for k in range(2)]
         for t in range(0, len(episode) - reach + 1, stride):
             if episode.disturbed[t : t + reach].any():
                 continue
-            real = np.stack([episode.images[view][t + steps] for view in spec.views], axis=1)
+            real = on_canvas([episode.images[view][t + steps] for view in spec.views])
             plans = [policy.plan(states[t], noise) for noise in noises]
             frames = {
                 "imagined": policy.decode(plans[0]),
@@ -118,3 +121,27 @@ def _plans(
             recorded = latents[t : t + 2 * reach + 1]
             one, other = (dates(policy.latents(plan)[1:], recorded) for plan in plans)
             yield frames, (one, other)
+
+
+def imagined_for(
+    policy: Policy, episode: Episode, rows: int, columns: int = 8
+) -> list[tuple[float, dict[str, np.ndarray], dict[str, np.ndarray]]]:
+    """Moments of an episode, evenly spread, and what was imagined for them `rows` rows before.
+
+    Returns:
+        Of each: its time s, and by view the frame `(H, W, 3)` that was recorded and imagined.
+    """
+    spec = policy.spec
+    ahead = rows * spec.policy.frame_interval
+    states, noise = encode_episode(policy, episode), policy.noise(max(episode.seed, 0))
+    found = []
+    for t in np.linspace(ahead, len(episode), columns).round().astype(int):
+        drawn = policy.decode(policy.plan(states[t - ahead], noise))[rows]
+        found.append(
+            (
+                float(t * spec.control_period_s),
+                {view: episode.images[view][t] for view in spec.views},
+                dict(zip(spec.views, views_on(drawn, spec.views.values()), strict=True)),
+            )
+        )
+    return found

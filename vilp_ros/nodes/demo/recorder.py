@@ -28,12 +28,16 @@ from vilp_ros.contract import Contract
 from vilp_ros.data.observe import from_pose, joints_by_name, seconds
 from vilp_ros.data.pixels import rgb_pixels
 from vilp_ros.evaluation.demo.run_report import EpisodeLog
-from vilp_ros.nodes import qos
-from vilp_ros.nodes.diagnostics import ERROR
-from vilp_ros.nodes.images import to_array
+from vilp_ros.ros import qos
+from vilp_ros.ros.diagnostics import ERROR
+from vilp_ros.ros.hand_pose import listen_to_hand
+from vilp_ros.ros.images import camera_type, to_array
 
 EVERY = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 """What is counted must not be dropped by the one who counts."""
+
+PLANS = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""As plans are sent: who counts them may not ask for more."""
 
 ORDER = ("sim", "observation", "planner", "controller")
 SPIN_PERIOD_S = 0.02
@@ -105,10 +109,11 @@ class DemoRecorder(Node):
         for name in self._views:
             view = self._contract.views[name]
             profile = QoSProfile(depth=10, reliability=qos.camera(view).reliability)
-            self.create_subscription(Image, view.topic, partial(self._on_image, name), profile)
+            callback = partial(self._on_image, name)
+            self.create_subscription(camera_type(view), view.topic, callback, profile)
         # Callbacks of two arguments get the DDS timestamps too (EventsExecutor cannot do that).
         self.create_subscription(Image, "planner/predicted_frames", self._on_strip, qos.LATEST)
-        self.create_subscription(Image, "planner/plan", self._on_plan, EVERY)
+        self.create_subscription(Image, "planner/plan", self._on_plan, PLANS)
         self.create_subscription(Header, "controller/command_source", self._on_source, EVERY)
         self.create_subscription(JointState, "planner/imagination_gap", self._on_gap, EVERY)
         self.create_subscription(Path, "planner/plan_path", self._on_path, EVERY)
@@ -116,7 +121,7 @@ class DemoRecorder(Node):
         self.create_subscription(
             JointState, proprio.joint_state_topic, self._on_joints, qos.STATE_IN
         )
-        self.create_subscription(PoseStamped, proprio.ee_pose_topic, self._on_arm, qos.STATE_IN)
+        listen_to_hand(self, self._contract, self._on_arm)
         if self._contract.action.kind == "ee_pose":
             topic = self._contract.action.pose_topic
             self.create_subscription(PoseStamped, topic, self._on_target, EVERY)
@@ -314,10 +319,9 @@ class DemoRecorder(Node):
             angles = joints_by_name(message, message.position, names)
             self._log.joints.append((seconds(message.header.stamp), angles))
 
-    def _on_arm(self, message: PoseStamped) -> None:
+    def _on_arm(self, stamp_s: float, pose: np.ndarray) -> None:
         if self._log is not None:
-            where = (seconds(message.header.stamp), from_pose(message.pose)[:3])
-            self._log.arm.append(where)
+            self._log.arm.append((stamp_s, pose[:3]))
 
     def _on_status(self, message: DiagnosticStatus) -> None:
         self._heard["status"] = time.monotonic()
@@ -331,6 +335,8 @@ class DemoRecorder(Node):
         log = self._log
         if log is not None and status.seed == log.seed:
             log.real_time_factor.append(status.real_time_factor)
+            if "measured" in values:
+                log.measured = max(log.measured or 0.0, float(values["measured"]))
             if status.success and log.success_s is None:
                 log.success_s = time.time()
 

@@ -6,19 +6,20 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import rclpy
-import yaml
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.status import Status
 
 from vilp_ros.contract import Contract
+from vilp_ros.contract.readers import parse_yaml, read
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.bench import machine
 from vilp_ros.evaluation.demo.run_file import save_episode
@@ -32,9 +33,9 @@ from vilp_ros.evaluation.demo.run_report import (
 )
 from vilp_ros.figures import write_figures
 from vilp_ros.nodes.demo.recorder import DemoRecorder, PipelineError
-from vilp_ros.nodes.domain import keep_apart
-from vilp_ros.nodes.graph import parse, processes
-from vilp_ros.nodes.supervisor import Supervisor
+from vilp_ros.ros.domain import keep_apart
+from vilp_ros.ros.graph import parse, processes
+from vilp_ros.ros.supervisor import Supervisor
 from vilp_ros.sim import TASKS
 
 FIXED = {
@@ -113,20 +114,26 @@ def run_demo(settings: Settings) -> int:
     started = processes(words | chosen | FIXED)
     parameters = {k: v for process in started for k, v in process.parameters.items()}
     spec = _spec(Path(parameters["model"]), settings.task)
-    keep_apart()
+    contract = Contract.load(parameters["contract"])
+    if not words.get("on"):  # else half of the graph is on another host
+        keep_apart()
     console, stop, ended = Console(), threading.Event(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     folder = RunFolder(settings.runs)
     try:
-        with Supervisor(started, write=folder.log) as supervisor:
+        # Who listens leaves last: the middleware crashed once in taking a listener down while
+        # those it had heard were leaving.
+        with (
+            _recorder(contract, spec, folder, stop) as recorder,
+            Supervisor(started, write=folder.log) as supervisor,
+        ):
             # Ends all nodes when one ends by itself, and tells the folder which.
             watcher = threading.Thread(target=supervisor.wait, args=(ended,))
             watcher.start()
             try:
-                _with_recorder(
-                    settings, console, folder, stop, spec, parameters["contract"], began_s
-                )
+                facts = _facts(settings, contract, spec)
+                _run_episodes(settings, console, folder, recorder, facts, began_s)
             finally:
                 ended.set()
                 watcher.join()
@@ -149,7 +156,9 @@ def _spec(bundle: Path, task: str | None) -> dict[str, Any]:
     file = bundle / "policy.yaml"
     if not file.is_file():
         raise VilpError(f"{bundle} is no bundle: it has no policy.yaml")
-    spec: dict[str, Any] = yaml.safe_load(file.read_text())
+    spec = parse_yaml(read(file), str(file))
+    if not isinstance(spec, dict) or "task" not in spec:
+        raise VilpError(f"{file} is no policy description: it names no task")
     spec["task"] = task or spec["task"]
     if spec["task"] not in TASKS:
         raise VilpError(
@@ -160,37 +169,35 @@ def _spec(bundle: Path, task: str | None) -> dict[str, Any]:
     return spec
 
 
-def _with_recorder(
-    settings: Settings,
-    console: Console,
-    folder: RunFolder,
-    stop: threading.Event,
-    spec: dict[str, Any],
-    contract_file: str,
-    began_s: float,
-) -> None:
-    from vilp_ros.sim.tasks import SPECS  # robosuite: while the nodes load theirs
-
-    task, contract = spec["task"], Contract.load(contract_file)
-    facts = {
-        "task": task,
-        "bundle": spec["name"],
-        "speed_limit_m_s": contract.limits.ee_speed,
-        "timeout_s": settings.timeout_s or SPECS[task].max_steps * contract.control_period_s,
-        "machine": machine(),
-    }
+@contextmanager
+def _recorder(
+    contract: Contract, spec: dict[str, Any], folder: RunFolder, stop: threading.Event
+) -> Iterator[DemoRecorder]:
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
     row_period_s = spec["control_period_s"] * spec["policy"].get("frame_interval", 1)
     recorder = DemoRecorder(contract, spec["views"], row_period_s, lambda: folder.death, stop)
     executor.add_node(recorder)
     try:
-        _run_episodes(settings, console, folder, recorder, facts, began_s)
+        yield recorder
     finally:
         executor.remove_node(recorder)
         recorder.destroy_node()
         executor.shutdown()
         rclpy.shutdown()
+
+
+def _facts(settings: Settings, contract: Contract, spec: dict[str, Any]) -> dict[str, Any]:
+    from vilp_ros.sim.task import load_task
+
+    task = spec["task"]
+    return {
+        "task": task,
+        "bundle": spec["name"],
+        "speed_limit_m_s": contract.limits.ee_speed,
+        "timeout_s": settings.timeout_s or load_task(task).max_steps * contract.control_period_s,
+        "machine": machine(),
+    }
 
 
 def _run_episodes(
@@ -209,7 +216,8 @@ def _run_episodes(
             facts["startup_s"] = time.monotonic() - began_s
             for index in range(settings.episodes):
                 running = log = EpisodeLog(settings.seed_start + index)
-                recorder.on_tick = _ticker(line, log, f"episode {index + 1}/{settings.episodes}")
+                name = f"episode {index + 1}/{settings.episodes}"
+                recorder.on_tick = _ticker(line, log, name, facts["timeout_s"])
                 recorder.run_episode(log, facts["timeout_s"])
                 running = None
                 logs.append(log)
@@ -238,7 +246,7 @@ def _say(console: Console, text: str, style: str = "none", markup: bool = False)
     console.print(text, style=style, markup=markup, highlight=False, soft_wrap=True)
 
 
-def _ticker(line: Status, log: EpisodeLog, name: str) -> Callable[[], None]:
+def _ticker(line: Status, log: EpisodeLog, name: str, limit_s: float) -> Callable[[], None]:
     """Updates the live line four times a second."""
     due_s = 0.0
 
@@ -253,8 +261,10 @@ def _ticker(line: Status, log: EpisodeLog, name: str) -> Callable[[], None]:
         seconds = time.time() - log.began_s
         age = f"{1e3 * (log.commands[-1][1] - log.commands[-1][0]):.0f} ms" if log.commands else "-"
         rate = len(log.plans) / seconds
+        done = "" if log.measured is None else f"{100 * log.measured:.0f} % done  "
         line.update(
-            f"{name}  seed {log.seed}  {seconds:4.1f} s  {rate:.1f} plans/s  command age {age}"
+            f"{name}  seed {log.seed}  {seconds:4.1f} of {limit_s:.0f} s  {done}"
+            f"{rate:.1f} plans/s  command age {age}"
         )
 
     return tick

@@ -26,13 +26,13 @@ def conduct(settings: Settings, remote: Remote, console: Console, line: Status) 
     Returns:
         Exit code.
     """
-    from vilp_ros.sim.experts import MODES
-    from vilp_ros.sim.tasks import SPECS
+    from vilp_ros.sim.task import load_task
 
-    library, modes = Library(settings.out), MODES[settings.task]
+    task = load_task(settings.task)
+    library, modes = Library(settings.out), task.modes
     drop_unfinished(library)
     jobs = _jobs(library, settings.seed_start, len(modes))
-    limit_s = 60 + 4 * SPECS[settings.task].max_steps * 0.05
+    limit_s = 60 + 4 * task.max_steps * 0.05
     remote.wait(lambda: remote.sim, "the simulator")
     remote.set("sim", expert_noise=settings.noise)
     kept: list[dict[str, Any]] = []

@@ -17,7 +17,7 @@ from rich.console import Console
 from std_srvs.srv import Trigger
 
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes import qos
+from vilp_ros.ros import qos
 
 WAIT_S = 90.0
 SPIN_S = 0.05

@@ -13,13 +13,13 @@ from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 
 from vilp_ros.data.recording import Library
-from vilp_ros.nodes.domain import keep_apart
-from vilp_ros.nodes.graph import parse, processes
 from vilp_ros.nodes.record.expert import conduct, drop_unfinished
 from vilp_ros.nodes.record.keys import listen
 from vilp_ros.nodes.record.remote import Remote
 from vilp_ros.nodes.record.settings import Settings
-from vilp_ros.nodes.supervisor import Supervisor
+from vilp_ros.ros.domain import keep_apart
+from vilp_ros.ros.graph import parse, processes
+from vilp_ros.ros.supervisor import Supervisor
 
 
 def run_record(settings: Settings) -> int:

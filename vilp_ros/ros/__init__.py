@@ -1,0 +1,1 @@
+"""What nodes are made of: messages, images, parameters, lifecycle, processes, and their table."""

@@ -1,0 +1,127 @@
+"""Draws recorded episodes of the simulator again, in other looks, beside how they were seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from vilp_ros.data.episode import Episode
+from vilp_ros.data.episode_writer import EpisodeWriter
+from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.data.pairs import usual
+from vilp_ros.errors import VilpError
+from vilp_ros.sim.env import SimEnv
+from vilp_ros.sim.look import training_look
+
+
+def redraw(
+    sources: Sequence[Path],
+    path: Path,
+    strength: float = 1.0,
+    seed: int = 0,
+    every: str = "frame",
+    stride: int = 1,
+) -> int:
+    """Writes episodes whose views are drawn in varied looks, and `usual(view)` as recorded.
+
+    Goes on where it was cut off. Nothing is simulated: what is drawn are the recorded states.
+
+    Args:
+        sources: files of `vilp collect`, in the usual look.
+        path: HDF5 file, made or continued.
+        strength: of the looks, see `training_look`.
+        seed: of the looks.
+        every: `frame`, a look for each frame, or `episode`, one for a whole episode.
+        stride: draw each how many-th frame; more than 1 leaves the actions out.
+
+    Returns:
+        Frames drawn now.
+
+    Raises:
+        VilpError: a file without states (not recorded in the simulator, or by an older version),
+            of another task, or with pairs already.
+    """
+    if stride < 1:
+        raise VilpError(f"stride is {stride}: at least 1")
+    files = [EpisodeFile(source) for source in sources]
+    tasks = {file.task for file in files}
+    if len(tasks) > 1:
+        raise VilpError(f"files of different tasks cannot be drawn into one: {sorted(tasks)}")
+    for file in files:
+        if not len(file) or file.read(0, ()).states is None:
+            raise VilpError(
+                f"{file.path} holds no states to draw again: record it with `vilp collect`; of a "
+                "real arm alter the pictures alone (section `robust` of the recipe)"
+            )
+        if any(usual(view) in file.views for view in file.views):
+            raise VilpError(f"{file.path} has been drawn again already: name what it was made of")
+    views, drawn = files[0].views, 0
+    height, width = files[0].read(0, views).images[views[0]].shape[1:3]
+    total = sum(len(file) for file in files)
+    with (
+        EpisodeWriter(
+            path,
+            task=tasks.pop(),
+            control_period_s=stride * files[0].control_period_s,
+            depth_range_m=files[0].depth_range_m,
+        ) as writer,
+        closing(
+            SimEnv(
+                files[0].task,
+                views=views,
+                size=(height, width),
+                depth_range_m=files[0].depth_range_m,
+            )
+        ) as env,
+        tqdm(total=total, desc="redraw", unit="episode") as bar,
+    ):
+        done = writer.notes("drawn_from")
+        for file in files:
+            for index in range(len(file)):
+                name = f"{file.path.name}:{index}"
+                if name not in done:
+                    episode = _thinned(file[index], stride)
+                    key = (seed, episode.seed, index)
+                    writer.add(_varied(env, episode, strength, key, every, name))
+                    drawn += len(episode) + 1
+                bar.update()
+    return drawn
+
+
+def _thinned(episode: Episode, stride: int) -> Episode:
+    """Each `stride`-th frame, without actions, which belong to a control period."""
+    if stride == 1:
+        return episode
+    of_frames = ("ee_pose", "gripper_width", "joint_position", "joint_velocity", "states")
+    rows = {key: getattr(episode, key)[::stride] for key in of_frames}
+    return replace(
+        episode,
+        images={view: frames[::stride] for view, frames in episode.images.items()},
+        **rows,
+        actions=None,
+        role="action_free",
+        disturbed=np.zeros(len(rows["states"]) - 1, bool),
+        before=None,
+    )
+
+
+def _varied(
+    env: SimEnv, episode: Episode, strength: float, key: tuple[int, ...], every: str, name: str
+) -> Episode:
+    images: dict[str, list[np.ndarray]] = {view: [] for view in env.views}
+    assert episode.states is not None, "checked"
+    for step, state in enumerate(episode.states):
+        env.place(state)
+        if step == 0 or every == "frame":
+            rng = np.random.default_rng([*key, step])
+            env.wear(training_look(rng, env.parts, strength))
+        for view, image in env.observe().images.items():
+            images[view].append(image)
+    varied = {view: np.stack(frames) for view, frames in images.items()}
+    as_seen = {usual(view): frames for view, frames in episode.images.items()}
+    return replace(episode, images=varied | as_seen, info=episode.info | {"drawn_from": name})

@@ -1,0 +1,60 @@
+"""Where training runs: on which device, and in which of the processes that train together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+
+LONGEST_WAIT = timedelta(hours=1)
+"""How long processes wait for one that reads or writes on a slow disk."""
+T = TypeVar("T")
+
+
+def here() -> PartialState:
+    """This process, among those that `torchrun` or `accelerate launch` started, and its device.
+
+    CUDA where there is one, else the CPU. The only place of this room that chooses a device.
+    """
+    return PartialState(cpu=not torch.cuda.is_available(), timeout=LONGEST_WAIT)
+
+
+def described() -> str:
+    """Device and processes in words."""
+    me = here()
+    device = "the CPU"
+    if me.device.type != "cpu":
+        name = torch.cuda.get_device_name(me.device) if me.device.type == "cuda" else ""
+        device = f"{me.device} {name}".strip()
+    return device if me.num_processes == 1 else f"{device}, {me.num_processes} processes"
+
+
+def first(do: Callable[[], T]) -> T:
+    """Does in the first process what only one may: whatever writes a file, or decides by one.
+
+    Args:
+        do: what is done; what it returns or raises is small.
+
+    Returns:
+        What it returned, in every process; they wait for it.
+
+    Raises:
+        SystemExit: in the others, where it raised in the first, which says why.
+    """
+    me = here()
+    if me.num_processes == 1:
+        return do()
+    told: list = [None, False]
+    try:
+        if me.is_main_process:
+            told = [do(), True]
+    finally:
+        broadcast_object_list(told)
+        if not (me.is_main_process or told[1]):
+            sys.exit(2)
+    return told[0]

@@ -1,0 +1,302 @@
+"""The last stage of a training: an encoder that sees past paint, light and a bumped camera.
+
+Distillation: the student sees an altered frame and gives the latent that the bundle's autoencoder
+gives of the clean one. It then takes the encoder's place; planner, actions, statistics and decoder
+stay as they are, so any bundle can be given one. What it imagines has the colours of the training.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+from typing_extensions import override
+
+from vilp_ros.data.disk_array import DiskArray
+from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.data.pairs import usual
+from vilp_ros.data.table import Frames, choose, lay_out
+from vilp_ros.errors import VilpError
+from vilp_ros.evaluation.imagination.gap import distance
+from vilp_ros.evaluation.imagination.scene import QUANTILE
+from vilp_ros.policy.bundle import save_bundle
+from vilp_ros.policy.diffusion import Random
+from vilp_ros.policy.frame_codec import FrameDecoder, to_signed
+from vilp_ros.policy.robust_encoder import build_encoder
+from vilp_ros.policy.spec import BundleSpec, load_spec
+from vilp_ros.policy.statistics import floored_std
+from vilp_ros.training import checkpoint
+from vilp_ros.training.alterations import alter
+from vilp_ros.training.config import Recipe, RobustTraining
+from vilp_ros.training.features import FLOOR, MEASURED_STATES, encode_frames, write_latents
+from vilp_ros.training.loop import Objective, fit
+from vilp_ros.training.processes import first
+
+_HELD_OUT_EVERY = 25  # of the poses of a file of pairs
+
+
+@dataclass
+class Views:
+    """Frames of one view, as usual, and some of them in another look too.
+
+    Attributes:
+        usual: `(F, H, W, 3)` uint8.
+        seen: `(P, H, W, 3)` the last P of them in drawn looks; P = 0 without a simulator.
+        target: `(F, latent_dim)` what the teacher gives of the usual ones, mapped from a file.
+        held_out: `(F,)` bool, of poses that are not learnt from.
+    """
+
+    usual: DiskArray
+    seen: DiskArray | np.ndarray
+    target: np.ndarray
+    held_out: np.ndarray
+
+    def part(self, held_out: bool, drawn: bool) -> np.ndarray:
+        """Indices of frames to learn from or to validate on, all or those drawn in a look."""
+        chosen = self.held_out == held_out
+        if drawn:
+            chosen[: len(chosen) - len(self.seen)] = False
+        return np.flatnonzero(chosen)
+
+    def looks(self, index: np.ndarray) -> np.ndarray:
+        """Frames of `part(..., drawn=True)` in their looks."""
+        return self.seen[index - (len(self.usual) - len(self.seen))]
+
+
+class RobustObjective(Objective):
+    """Mean squared error of standardised latents.
+
+    Args:
+        student: encoder to train.
+        vae: the teacher; frozen.
+        data: frames of the view.
+        view: its name.
+        config: of the stage.
+        depth: it is a depth view.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        vae: nn.Module,
+        data: Views,
+        view: str,
+        config: RobustTraining,
+        depth: bool,
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self._vae = self.freeze([vae])
+        self._data, self._config, self._depth = data, config, depth
+        self._warp = config.warp.get(view, config.warp_otherwise)
+        self._train, self._train_drawn = (data.part(False, drawn) for drawn in (False, True))
+        known = data.target[self._train[:: max(1, len(self._train) // MEASURED_STATES)]]
+        std = floored_std(known, FLOOR, [(slice(0, known.shape[1]), 1e-6)])
+        self.constant("std", std)
+        self._variance = float(known.var(0).mean())
+        held = (data.part(True, drawn) for drawn in (False, True))
+        self._some, self._some_drawn = (x[:: max(1, len(x) // 192)][:192] for x in held)
+
+    @override
+    def batch(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
+        config = self._config
+        clean = round(size * config.clean_share)
+        drawn = round(size * config.drawn_share) if len(self._train_drawn) else 0
+        looks = rng.choice(self._train_drawn, drawn) if drawn else np.zeros(0, np.int64)
+        index = rng.choice(self._train, size - drawn)
+        frames = [self._altered(index[clean:], rng), self._data.usual[index[:clean]]]
+        if drawn:
+            frames.append(self._drawn(looks, rng))
+        rows = np.concatenate([index[clean:], index[:clean], looks])
+        return {"frames": np.concatenate(frames), "target": self._data.target[rows]}
+
+    def _altered(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Usual frames, warped and mostly recoloured."""
+        windows = self._data.usual[index][:, None]
+        config = self._config
+        return alter(
+            windows, rng, config.alterations, recolour=0.92, warp=self._warp, depth=self._depth
+        )[:, 0]
+
+    def _drawn(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Frames in drawn looks, some recoloured besides."""
+        windows = self._data.looks(index)[:, None]
+        strengths = self._config.alterations
+        return alter(windows, rng, strengths, recolour=0.4, warp=0.0, depth=self._depth)[:, 0]
+
+    @override
+    def forward(self, batch: dict[str, Tensor], random: Random) -> dict[str, Tensor]:
+        frames = to_signed(batch["frames"]).contiguous(memory_format=torch.channels_last)
+        error = (self.student(frames) - batch["target"]) / self.std
+        return {"loss": error.square().mean()}
+
+    @override
+    def validate(self) -> dict[str, float]:
+        """Errors as shares of the latents' variance, and the teacher's on the same frames."""
+        if not len(self._some):
+            return {}
+        kinds = {
+            "clean": (self._some, self._data.usual[self._some]),
+            "altered": (self._some, self._altered(self._some, np.random.default_rng(0))),
+        }
+        if len(self._some_drawn):
+            kinds["drawn"] = self._some_drawn, self._data.looks(self._some_drawn)
+        figures = {}
+        for kind, (index, frames) in kinds.items():
+            figures[kind] = self._error(self._latents(frames), index)
+            if kind != "clean":
+                before = np.concatenate(list(encode_frames(self._vae[0], frames)))
+                figures[f"{kind}_before"] = self._error(before, index)
+        figures["score"] = float(np.mean([figures[kind] for kind in kinds]))
+        figures["unlike_above"] = self._unlike()
+        return figures
+
+    def _unlike(self) -> float:
+        """Grey levels between a frame and itself decoded: few held-out frames are above."""
+        frames = self._data.usual[self._some]
+        decoder, apart = FrameDecoder(self._vae[0]), []
+        for part in np.array_split(frames, max(1, len(frames) // 64)):
+            latents = self.place({"latents": self._latents(part)})["latents"]
+            decoded = decoder(latents).float().cpu().numpy()
+            apart.append(distance(part, decoded))
+        return float(np.quantile(np.concatenate(apart), QUANTILE))
+
+    def _error(self, latents: np.ndarray, index: np.ndarray) -> float:
+        return float(np.square(latents - self._data.target[index]).mean()) / self._variance
+
+    def _latents(self, frames: np.ndarray) -> np.ndarray:
+        parts = np.array_split(frames, max(1, len(frames) // 64))
+        return np.concatenate([self.student(self._signed(part)).cpu().numpy() for part in parts])
+
+    def _signed(self, frames: np.ndarray) -> Tensor:
+        return to_signed(self.place({"frames": frames})["frames"])
+
+    @override
+    def pictures(self) -> dict[str, Tensor]:
+        rng, found = np.random.default_rng(0), {}
+        for kind, some in (("altered", self._some), ("drawn", self._some_drawn)):
+            index = some[:: max(1, len(some) // 8)][:8]
+            if not len(index):
+                continue
+            seen = self._altered(index, rng) if kind == "altered" else self._drawn(index, rng)
+            clean, altered = self._signed(self._data.usual[index]), self._signed(seen)
+            gave = self._vae[0].decode(self.student(altered)).float().clamp(-1, 1)
+            rows = [torch.cat(list(x), dim=-1) for x in (clean, altered, gave)]
+            found[f"clean, {kind}, what the encoder saw in it"] = (torch.cat(rows, -2) + 1) / 2
+        return found
+
+
+def train_encoder(recipe: Recipe, work: Path, plain: Path, view: str) -> None:
+    """Trains the robust encoder of one view of a bundle.
+
+    Args:
+        recipe: section `robust`, and `data`.
+        work: folder for checkpoints and tensorboard files.
+        plain: the bundle.
+        view: one of its views.
+
+    Raises:
+        VilpError: the bundle's autoencoder has no robust encoder, or the frames do not fit it.
+    """
+    name = f"encoder.{view}"
+    if first((work / f"{name}.safetensors").is_file):
+        return
+    spec = load_spec(plain)
+    vae = spec.method_class.load_modules(plain, spec)[0][f"autoencoder.{view}"].eval()
+    torch.manual_seed(recipe.seed)
+    student = build_encoder(spec.policy.autoencoder, recipe.robust.encoder, spec.views[view])
+    student.start_from(vae)
+    data = _views(recipe, work, view, spec, vae)
+    student.to(memory_format=torch.channels_last)
+    depth = view in spec.depth_range_m
+    objective = RobustObjective(student, vae, data, view, recipe.robust, depth)
+    fit(name, objective, recipe.robust.optim, work, recipe.seed)
+
+
+def write_robust(
+    recipe: Recipe, work: Path, plain: Path, bundle: Path, origin: dict[str, str]
+) -> None:
+    """Writes a bundle with the robust encoders that `train_encoder` has made for it.
+
+    Args:
+        recipe: section `robust`.
+        work: where they are.
+        plain: the bundle that they were made for; it stays as it is.
+        bundle: folder of the new one.
+        origin: commit and date, for its provenance.
+    """
+    spec = load_spec(plain)
+    modules, statistics = spec.method_class.load_modules(plain, spec)
+    config = spec.policy.robust_encoder = recipe.robust.encoder
+    provenance = copy.deepcopy(spec.provenance)
+    unlike = {}
+    for view, size in spec.views.items():
+        name = f"encoder.{view}"
+        groups, notes = checkpoint.read(work / f"{name}.safetensors")
+        modules[name] = build_encoder(spec.policy.autoencoder, config, size)
+        weights = {k.removeprefix("student."): x for k, x in groups["model"].items()}
+        modules[name].load_state_dict(weights)
+        if level := (notes.get("last") or {}).get("unlike_above"):
+            unlike[view] = level
+        provenance.setdefault("stages", {})[name] = {
+            "steps": notes["step"],
+            "seconds": round(notes["seconds"]),
+            "held_out": notes.get("last"),
+        }
+    made = OmegaConf.to_container(OmegaConf.structured(recipe.robust))
+    provenance["robust"] = {"recipe": made, "seed": recipe.seed, **origin}
+    provenance = json.loads(json.dumps(provenance))
+    spec.unlike_above = unlike
+    save_bundle(bundle, replace(spec, provenance=provenance), modules, statistics)
+
+
+def _views(recipe: Recipe, work: Path, view: str, spec: BundleSpec, vae: nn.Module) -> Views:
+    """Frames of the recipe's recordings and pairs, laid out as `Work.frames` does."""
+    chosen = [choose(source, (view,)) for source in recipe.data.sources()]
+    recorded = [Frames(file, index, view) for file, some in chosen for index in some]
+    pairs = [frames for path in recipe.robust.pairs for frames in _pairs(path, view)]
+    usual_ones = recorded + [one for one, _ in pairs]
+    if not usual_ones:
+        raise VilpError("no frames: name files under data.expert or robust.pairs")
+    height, width = spec.views[view]
+    for found in {one.shape[1:3] for one in usual_ones} - {(height, width)}:
+        raise VilpError(
+            f"frames of {view} are {found[0]}x{found[1]}; the bundle takes {height}x{width}"
+        )
+    seen: DiskArray | np.ndarray = np.zeros((0, height, width, 3), np.uint8)
+    if pairs:
+        seen = _laid_out([look for _, look in pairs], work / f"frames.{view}.seen.npy")
+    frames = _laid_out(usual_ones, work / f"frames.{view}.usual.npy")
+    target = work / f"latents.{view}.usual.npy"
+    if not first(target.is_file):
+        write_latents(vae, frames, spec.layout.latent_dim, target)
+    # Frames of one pose are held out together.
+    seeds = [file.read(episode, ()).seed for file, episode, _ in usual_ones]
+    seed = np.repeat(seeds, [one.shape[0] for one in usual_ones])
+    for file in {one.file for one in usual_ones}:
+        file.close()
+    held_out = np.isin(seed, np.unique(seed)[_HELD_OUT_EVERY - 1 :: _HELD_OUT_EVERY])
+    return Views(frames, seen, np.load(target, mmap_mode="r"), held_out)
+
+
+def _laid_out(episodes: list[Frames], path: Path) -> DiskArray:
+    if not first(path.is_file):
+        first(lambda: lay_out(episodes, path))
+    return DiskArray(path)
+
+
+def _pairs(path: str, view: str) -> list[tuple[Frames, Frames]]:
+    """Of each episode the frames as usual, and in their looks."""
+    file = EpisodeFile(path)
+    if missing := {view, usual(view)} - set(file.views):
+        raise VilpError(
+            f"{path} has views {', '.join(file.views)}, not {', '.join(sorted(missing))}: "
+            "robust.pairs are files of `vilp redraw`, or of `vilp collect --vary --usual`"
+        )
+    return [(Frames(file, i, usual(view)), Frames(file, i, view)) for i in range(len(file))]
