@@ -1,6 +1,8 @@
 """Reading a dataset checks what writing it checks, and ends, whatever the bytes are."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -259,6 +261,23 @@ def test_a_file_on_which_the_library_never_ends_is_a_sentence(tmp_path, monkeypa
     assert f"{path} is damaged: the HDF5 library never comes to an end on it" in said
     with pytest.raises(DatasetError, match="never comes to an end"):
         EpisodeWriter(path, task="lift")
+
+
+@pytest.mark.parametrize("crashes_alone", [False, True])
+def test_a_look_that_dies_of_its_parent_is_taken_again_alone(tmp_path, monkeypatch, crashes_alone):
+    """A fork takes along half of what threads were doing: that it dies says nothing of a file."""
+    path = write_file(tmp_path / "set.hdf5", count=1)
+    monkeypatch.setattr(hdf5, "_walk", lambda path: os.kill(os.getpid(), signal.SIGTERM))
+    if not crashes_alone:
+        assert len(EpisodeFile(path)) == 1
+        return
+    crash = tmp_path / "bin" / "python"
+    crash.parent.mkdir()
+    crash.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    crash.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(crash))
+    with pytest.raises(DatasetError, match="the HDF5 library crashes on it"):
+        EpisodeFile(path)
 
 
 def test_one_damaged_episode_does_not_end_a_translation(tmp_path, capsys):

@@ -130,15 +130,14 @@ def test_plans_that_may_not_be_executed_make_it_hold(hand, probe, name, value, b
     grid, frame = np.zeros(shape, np.float32), bundle_name or last[-1].header.frame_id
     grid[-1, 0, 0] = value  # one number: networks make a finite action of it
 
-    def refused():
-        publisher.publish(to_message(grid, last[-1].encoding, last[-1].header.stamp, frame))
-        return probe.says("controller", says)
-
-    probe.spin_until(refused, says)
+    plan = to_message(grid, last[-1].encoding, last[-1].header.stamp, frame)
+    planning = probe.node.create_timer(0.05, lambda: publisher.publish(plan))
+    probe.spin_until(lambda: probe.says("controller", says), says)
     hand.stands()
     fault.held("ends the plan in force, holds", probe.reports["controller"].message)
     fault.cured()
     change(probe, Transition.TRANSITION_ACTIVATE)
+    probe.node.destroy_timer(planning)
     probe.node.destroy_publisher(publisher)
     moves(hand, probe)
     fault.over("by itself, with the next good plan")

@@ -37,7 +37,8 @@ class Probe:
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self.reports: dict[str, object] = {}
-        self.listen(DiagnosticArray, "diagnostics", self._on_diagnostics)
+        # Nodes speak in the same millisecond every second: of a queue of one, some are never heard.
+        self.listen(DiagnosticArray, "diagnostics", self._on_diagnostics, qos.COMMANDS)
 
     def close(self) -> None:
         self._executor.shutdown()

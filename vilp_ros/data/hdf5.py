@@ -6,16 +6,19 @@ crash. Hence a process of its own looks first.
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from zlib import crc32
 
 import h5py
@@ -178,19 +181,44 @@ def _look(path: Path, size: int, changed_ns: int) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:
-        with suppress(BaseException):
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            resource.setrlimit(resource.RLIMIT_CPU, (LOOK_CPU_S, LOOK_CPU_S + 1))
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            _walk(path)
-        os._exit(0)
+        gc.disable()  # what others left here is theirs to end, on threads that are not here
+        look(path)
+    status = _ended(child, path)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) not in (signal.SIGXCPU, signal.SIGKILL):
+        # A fork of a process of many threads can die of these: one that has none decides.
+        command = f"from vilp_ros.data.hdf5 import look; look({os.fspath(path)!r})"
+        alone = subprocess.Popen([sys.executable, "-c", command])
+        found = _ended(alone.pid, path)
+        alone.returncode = os.waitstatus_to_exitcode(found)
+        if alone.returncode <= 0:  # above, it could not look
+            status = found
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        how = "never comes to an end" if number in (signal.SIGXCPU, signal.SIGKILL) else "crashes"
+        raise DatasetError(
+            f"{path} is damaged: the HDF5 library {how} on it; copy it anew from where it was made"
+        )
+
+
+def look(path: Path | str) -> NoReturn:
+    """Reads everything but the numbers of a file, and ends the process: by a signal if it must."""
+    with suppress(BaseException):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (LOOK_CPU_S, LOOK_CPU_S + 1))
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        _walk(Path(path))
+    os._exit(0)
+
+
+def _ended(child: int, path: Path) -> int:
+    """How a process ended, as `waitpid` says it."""
     until = time.monotonic() + LOOK_S
     wait_s = 0.001
     try:
         while True:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
-                break
+                return status
             if time.monotonic() > until:
                 raise DatasetError(f"{path} cannot be read: its disk gave nothing for {LOOK_S:g} s")
             time.sleep(wait_s)
@@ -199,12 +227,6 @@ def _look(path: Path, size: int, changed_ns: int) -> None:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         raise
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        how = "never comes to an end" if number in (signal.SIGXCPU, signal.SIGKILL) else "crashes"
-        raise DatasetError(
-            f"{path} is damaged: the HDF5 library {how} on it; copy it anew from where it was made"
-        )
 
 
 def _walk(path: Path) -> None:
