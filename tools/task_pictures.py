@@ -16,7 +16,15 @@ from vilp_ros.sim.demonstrator import Demonstrator, Job
 from vilp_ros.sim.env import SimEnv
 
 SEED = 1000
-MOMENTS = {"can": 70, "hanoi": 250, "lift": 20, "lift_wide": 35, "move_stack": 200, "push_t": 75}
+MOMENTS = {
+    "arrange_blocks": 125,
+    "can": 70,
+    "hanoi": 250,
+    "lift": 20,
+    "lift_wide": 35,
+    "move_stack": 200,
+    "push_t": 75,
+}
 SCALE, BAND = 2, 22
 
 
