@@ -1,11 +1,8 @@
 """A policy of another package drives the simulated arm: the example of the documentation."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from examples import install
 from geometry_msgs.msg import PoseStamped
 
 from vilp_ros.errors import VilpError
@@ -13,22 +10,11 @@ from vilp_ros.policy.bundle import load_policy, load_spec, save_untrained
 from vilp_ros.policy.registry import METHODS
 from vilp_ros.ros.files import find_contract
 
-EXAMPLE = Path(__file__).parents[2] / "docs/example_method"
-
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Installed where only this test, and what it starts, looks."""
-    target = tmp_path / "site"
-    source = tmp_path / "source"  # a build leaves files where it runs
-    source.mkdir()
-    for file in EXAMPLE.iterdir():
-        (source / file.name).write_bytes(file.read_bytes())
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
-    offline = ["--no-index", "--disable-pip-version-check", "--target", str(target), str(source)]
-    subprocess.run([*pip, *offline], check=True, timeout=120)
-    monkeypatch.syspath_prepend(target)
-    monkeypatch.setenv("PYTHONPATH", str(target), prepend=":")
+    install("example_method", tmp_path / "site", monkeypatch)
     return tmp_path
 
 
