@@ -213,12 +213,14 @@ def quat_to_rpy(quat: ArrayLike) -> Array:
     return np.array([np.arctan2(m[2, 1], m[2, 2]), pitch, np.arctan2(m[1, 0], m[0, 0])])
 
 
-def continuous_quats(quats: ArrayLike) -> Array:
+def continuous_quats(quats: ArrayLike, like: ArrayLike | None = None) -> Array:
     """The same rotations (N, 4) with signs that do not jump: each in the half-sphere of the last.
 
-    The first one is left as it is.
+    The first one comes into that of `like` (4,), or is left as it is.
     """
     quats = np.array(quats, np.float64)
+    if like is not None and np.dot(quats[0], like) < 0:
+        quats = -quats
     turned = np.sign(np.sum(quats[1:] * quats[:-1], axis=-1))
     quats[1:] *= np.cumprod(np.where(turned < 0, -1.0, 1.0))[:, None]
     return quats

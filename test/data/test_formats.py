@@ -226,17 +226,79 @@ def test_exported_quaternions_do_not_jump(tmp_path):
         demo = file["data/demo_0"]
         assert jumps(demo["obs/robot0_eef_quat"][()]) == 0
         assert jumps(demo["actions"][:, 3:7]) == 0
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(tmp_path / SUFFIX["lerobot"] / "data/chunk-000/file-000.parquet")
-    state = np.array(table["observation.state"].to_pylist())
-    action = np.array(table["action"].to_pylist())
+    (state,) = lerobot_rows(tmp_path / SUFFIX["lerobot"], "observation.state")
+    (action,) = lerobot_rows(tmp_path / SUFFIX["lerobot"], "action")
     assert jumps(state[:, 3:7]) == jumps(action[:, 3:7]) == 0
     assert (np.sum(state[:, 3:7] * action[:, 3:7], axis=1) > 0).all()
     back = tmp_path / "zarr_back.hdf5"
     translate([tmp_path / SUFFIX["zarr"]], "zarr", back, "hdf5")
     episode = EpisodeFile(back)[0]
     assert jumps(episode.ee_pose[:, 3:]) == jumps(episode.actions[:, 3:7]) == 0
+
+
+def lerobot_rows(folder, key):
+    import pyarrow.parquet as pq
+
+    files = sorted((folder / "data").glob("*/*.parquet"))
+    return [np.array(pq.read_table(file)[key].to_pylist()) for file in files]
+
+
+def test_exported_quaternions_do_not_jump_from_one_episode_to_the_next(tmp_path):
+    with EpisodeWriter(tmp_path / "a.hdf5", task="lift") as writer:
+        for sign in (1, -1, 1):
+            episode = make_episode(0)
+            episode.ee_pose[:, 3:] *= sign
+            episode.actions[:, 3:7] *= sign
+            writer.add(episode)
+    for to, name in SUFFIX.items():
+        translate([tmp_path / "a.hdf5"], "hdf5", tmp_path / name, to)
+    poses, actions = {}, {}
+    with h5py.File(tmp_path / SUFFIX["robomimic"]) as file:
+        demos = [file[f"data/demo_{k}"] for k in range(3)]
+        poses["robomimic"] = np.concatenate([d["obs/robot0_eef_quat"][()] for d in demos])
+        actions["robomimic"] = np.concatenate([d["actions"][:, 3:7] for d in demos])
+    for key, found in (("observation.state", poses), ("action", actions)):
+        rows = np.concatenate(lerobot_rows(tmp_path / SUFFIX["lerobot"], key))
+        found["lerobot"] = rows[:, 3:7]
+    back = tmp_path / "back.hdf5"
+    translate([tmp_path / SUFFIX["zarr"]], "zarr", back, "hdf5")
+    poses["zarr"] = np.concatenate([e.ee_pose[:, 3:] for e in EpisodeFile(back)])
+    actions["zarr"] = np.concatenate([e.actions[:, 3:7] for e in EpisodeFile(back)])
+    for to in SUFFIX:
+        assert (poses[to][:, 0] > 0.9).all(), to
+        assert (actions[to][:, 0] > 0.9).all(), to
+
+
+def test_targets_of_joints_go_out_as_they_are(tmp_path):
+    """Numbers 4 to 7 are no quaternion: their signs stay, and LeRobot is told what they are."""
+    episode = make_episode(0)
+    episode.actions[:] = [0.1, 0.2, 0.3, -1.0, -0.5, 0.6, 0.7, 0.08]
+    with EpisodeWriter(tmp_path / "a.hdf5", task="lift", action_kind="joint_position") as writer:
+        writer.add(episode)
+    for to, name in SUFFIX.items():
+        translate([tmp_path / "a.hdf5"], "hdf5", tmp_path / name, to)
+    with h5py.File(tmp_path / SUFFIX["robomimic"]) as file:
+        np.testing.assert_array_equal(file["data/demo_0/actions"], episode.actions)
+    (rows,) = lerobot_rows(tmp_path / SUFFIX["lerobot"], "action")
+    np.testing.assert_array_equal(rows[:-1], episode.actions)
+    info = json.loads((tmp_path / SUFFIX["lerobot"] / "meta/info.json").read_text())
+    names = [*(f"joint{k}.position" for k in range(1, 8)), "gripper.width"]
+    assert info["features"]["action"]["names"] == names
+    with pytest.raises(DatasetError, match="say what they are in a map"):
+        translate([tmp_path / SUFFIX["lerobot"]], "lerobot", tmp_path / "b.hdf5", "hdf5")
+
+
+def test_a_state_without_joints_is_what_a_policy_is_shown(tmp_path, capsys):
+    ours, theirs = dataset(tmp_path / "a.hdf5", "expert"), tmp_path / "l"
+    command = ["convert", str(ours), "--out", str(theirs), "--to"]
+    assert cli.main([*command, "lerobot", "--no-joints"]) == 0
+    (state,), episode = lerobot_rows(theirs, "observation.state"), EpisodeFile(ours)[0]
+    np.testing.assert_array_equal(state[:, :7], episode.ee_pose)
+    np.testing.assert_array_equal(state[:, 7:], episode.gripper_width[:, None])
+    assert translate([theirs], "lerobot", tmp_path / "b.hdf5", "hdf5").errors == []
+    assert EpisodeFile(tmp_path / "b.hdf5")[0].joint_position.shape == (21, 0)
+    assert cli.main(["convert", str(ours), "--out", "x.zarr", "--to", "zarr", "--no-joints"]) == 2
+    assert "a state without joints is of lerobot" in capsys.readouterr().err
 
 
 def test_statistics_of_lerobot_have_quantiles(tmp_path):

@@ -39,7 +39,7 @@ def test_robomimic_reads_its_hdf5(exported):
     from robomimic.utils.dataset import SequenceDataset
 
     made = exported("robomimic", "robomimic.hdf5")
-    low = list(columns(made.episodes[0]))
+    low = list(columns(made.episodes[0], made.episodes[0].ee_pose))
     pictures = [f"{view}_image" for view in made.episodes[0].images]
     obs_utils.initialize_obs_utils_with_obs_specs({"obs": {"low_dim": low, "rgb": pictures}})
 
@@ -51,7 +51,7 @@ def test_robomimic_reads_its_hdf5(exported):
     assert len(dataset) == 63
     for episode in made.episodes:
         images = {f"{view}_image": frames for view, frames in episode.images.items()}
-        rows = {**columns(episode), **images}
+        rows = {**columns(episode, episode.ee_pose), **images}
         for step in range(len(episode)):
             item, number = dataset[number], number + 1
             np.testing.assert_array_equal(item["actions"][0], episode.actions[step])
@@ -120,7 +120,7 @@ def test_diffusion_policy_reads_its_zarr(exported, way):
         read = buffer.get_episode(index)
         images = {f"{view}_image": frames for view, frames in episode.images.items()}
         actions = np.concatenate([episode.actions, episode.actions[-1:]])
-        rows = {**columns(episode), "action": actions}
+        rows = {**columns(episode, episode.ee_pose), "action": actions}
         rows = {key: values.astype(np.float32) for key, values in rows.items()} | images
         assert set(read) == {*rows, "disturbed"}
         for key, values in rows.items():

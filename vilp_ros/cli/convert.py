@@ -71,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rest", action="store_true", help="keep the arm's standing still before it first moves"
     )
+    parser.add_argument(
+        "--no-joints",
+        action="store_true",
+        help="of --to lerobot: observation.state is pose and gripper width alone, which is what a "
+        "policy is shown here",
+    )
     add_cluster(parser, "a bag")
     parser.add_argument("--no-sheets", action="store_true", help="write no contact sheets")
 
@@ -78,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Converts; prints a line for each bag that needs one."""
     _check(args)
-    if args.source or args.to != "hdf5":
+    if args.source or args.to != "hdf5" or args.no_joints:
         return _translate(args)
     return _bags(args)
 
@@ -91,7 +97,7 @@ def _translate(args: argparse.Namespace) -> int:
     column_map = load_map(find(args.map, "config/maps", ".yaml")) if args.map else None
     only = _numbers(args.episodes) if args.episodes else None
     source = args.source or "hdf5"
-    how = (args.task, column_map, only, args.rest)
+    how = (args.task, column_map, only, args.rest, not args.no_joints)
     done = translate(args.sources, source, args.out, args.to, *how)
     for note in done.notes:
         print(note)

@@ -58,27 +58,40 @@ class Reading:
     notes: list[str] = field(default_factory=list)
 
 
-def continuous(episode: Episode) -> tuple[np.ndarray, np.ndarray | None]:
-    """Poses `(T+1, 7)` and actions `(T, 8)` whose quaternions do not change sign on the way.
+class Continuous:
+    """Turns episodes of one dataset so that no quaternion of it changes its sign on the way.
 
-    Others regress them as they are. A hand that points down is where ours, with w >= 0, jump.
+    Others regress them as they are. A hand that points down is where ours, with w >= 0, jump: from
+    one step to the next, and from one episode's beginning to another's.
+
+    Args:
+        action_kind: of the actions; joint targets are left as they are.
     """
-    pose = np.array(episode.ee_pose)
-    pose[:, 3:] = continuous_quats(pose[:, 3:])
-    if episode.actions is None:
-        return pose, None
-    actions = np.array(episode.actions)
-    against = np.sum(actions[:, 3:7] * pose[:-1, 3:], axis=1) < 0
-    actions[against, 3:7] *= -1
-    return pose, actions
+
+    def __init__(self, action_kind: str) -> None:
+        self._turns_actions = action_kind == "ee_pose"
+        self._first: np.ndarray | None = None
+
+    def __call__(self, episode: Episode) -> tuple[np.ndarray, np.ndarray | None]:
+        """Poses `(T+1, 7)` and actions `(T, A)`, which are None where the episode has none."""
+        pose = np.array(episode.ee_pose)
+        pose[:, 3:] = continuous_quats(pose[:, 3:], self._first)
+        if self._first is None:
+            self._first = pose[0, 3:].copy()
+        if episode.actions is None or not self._turns_actions:
+            return pose, episode.actions
+        actions = np.array(episode.actions)
+        against = np.sum(actions[:, 3:7] * pose[:-1, 3:], axis=1) < 0
+        actions[against, 3:7] *= -1
+        return pose, actions
 
 
-def columns(episode: Episode) -> dict[str, np.ndarray]:
+def columns(episode: Episode, pose: np.ndarray) -> dict[str, np.ndarray]:
     """Numbers of an episode under the names that robomimic and diffusion_policy use, `(T+1, ...)`.
 
-    The fingers are two joints, half the width each.
+    The fingers are two joints, half the width each; `pose` is that of `Continuous`.
     """
-    half, pose = episode.gripper_width[:, None] / 2, continuous(episode)[0]
+    half = episode.gripper_width[:, None] / 2
     return {
         "robot0_eef_pos": pose[:, :3],
         "robot0_eef_quat": pose[:, 3:],

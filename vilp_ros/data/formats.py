@@ -57,6 +57,7 @@ def translate(
     column_map: ColumnMap | None = None,
     only: Collection[int] | None = None,
     rest: bool = False,
+    joints: bool = True,
 ) -> Translation:
     """Reads datasets of one format and writes them as one of another, an episode at a time.
 
@@ -69,6 +70,7 @@ def translate(
         column_map: of `MAPPED` formats: what their columns are.
         only: numbers of the episodes that are wanted; None for all.
         rest: of `lerobot`: keep the arm's standing still before it first moves.
+        joints: False writes a `lerobot` state without the arm's joints.
 
     Raises:
         VilpError: a dataset is not of its format, or says something that we cannot represent; or
@@ -78,6 +80,8 @@ def translate(
         raise DatasetError(f"{out} exists already: choose another --out")
     if column_map is not None and source not in MAPPED:
         raise DatasetError(f"a map is for {' and '.join(MAPPED)}, not for {source}")
+    if not joints and to != "lerobot":
+        raise DatasetError(f"a state without joints is of lerobot; {to} has them by name")
     sink: Sink | None = None
     done = Translation()
     made = MadeImports(out, of_map(column_map), rest) if to == "hdf5" else None
@@ -98,7 +102,7 @@ def translate(
                 except VilpError as error:
                     done.errors.append(str(error))
                     continue
-                sink = sink or _open(out, to, reading.meta)
+                sink = sink or _open(out, to, reading.meta, joints)
                 sink.add(without_notes(found.episode) if made is None else made.noted(found, path))
                 done.count += 1
             done.notes += reading.notes
@@ -152,7 +156,7 @@ def _each(file: EpisodeFile) -> Iterator[Import | VilpError]:
         yield Import(f"{file.path}, episode {index}", f"{index}:{episode.digest()}", episode)
 
 
-def _open(out: Path, to: str, meta: Meta) -> Sink:
+def _open(out: Path, to: str, meta: Meta, joints: bool) -> Sink:
     if to == "robomimic":
         from vilp_ros.data.robomimic import RobomimicWriter
 
@@ -160,7 +164,7 @@ def _open(out: Path, to: str, meta: Meta) -> Sink:
     if to == "lerobot":
         from vilp_ros.data.lerobot.writer import LeRobotWriter
 
-        return LeRobotWriter(out, meta)
+        return LeRobotWriter(out, meta, joints)
     if to == "zarr":
         from vilp_ros.data.zarr_store import ZarrWriter
 

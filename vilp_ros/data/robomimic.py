@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from vilp_ros.data.aim import aim
-from vilp_ros.data.columns import Import, Meta, Reading, columns, continuous, from_columns, named
+from vilp_ros.data.columns import Continuous, Import, Meta, Reading, columns, from_columns, named
 from vilp_ros.data.episode import Episode
 from vilp_ros.data.hdf5 import DatasetError, open_hdf5, sentences
 from vilp_ros.data.pointer import check_whole
@@ -49,16 +49,17 @@ class RobomimicWriter:
             {"env_name": meta.task, "type": 1, "env_kwargs": env}
         )
         self._total = self._count = 0
+        self._kind, self._turned = meta.action_kind, Continuous(meta.action_kind)
 
     def add(self, episode: Episode) -> None:
         """Writes one."""
-        episode.check()
+        episode.check(self._kind)
         group, steps = self._data.create_group(f"demo_{self._count}"), len(episode)
         images = {f"{view}_image": frames for view, frames in episode.images.items()}
-        for key, rows in {**images, **columns(episode)}.items():
+        pose, actions = self._turned(episode)
+        for key, rows in {**images, **columns(episode, pose)}.items():
             group.create_dataset(f"obs/{key}", data=rows[:-1], compression="lzf")
             group.create_dataset(f"next_obs/{key}", data=rows[1:], compression="lzf")
-        _, actions = continuous(episode)
         group.create_dataset("actions", data=np.zeros((steps, 8)) if actions is None else actions)
         done = np.zeros(steps)
         done[-1] = 1

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from vilp_ros.data.aim import aim
-from vilp_ros.data.columns import Import, Meta, columns, continuous, from_columns, named
+from vilp_ros.data.columns import Continuous, Import, Meta, columns, from_columns, named
 from vilp_ros.data.episode import Episode
 from vilp_ros.data.hdf5 import DatasetError, sentences
 from vilp_ros.errors import VilpError
@@ -78,16 +78,17 @@ class ZarrWriter:
     def __init__(self, path: Path, meta: Meta) -> None:
         path.mkdir(parents=True)
         self._path, self._meta = path, meta
+        self._turned = Continuous(meta.action_kind)
         self._arrays: dict[str, _Array] = {}
         self._ends: list[int] = []
         self._labels: list[dict[str, Any]] = []
 
     def add(self, episode: Episode) -> None:
         """Writes one."""
-        episode.check()
+        episode.check(self._meta.action_kind)
         rows = {f"{view}_image": frames for view, frames in episode.images.items()}
-        rows |= {key: np.asarray(v, np.float32) for key, v in columns(episode).items()}
-        _, told = continuous(episode)
+        pose, told = self._turned(episode)
+        rows |= {key: np.asarray(v, np.float32) for key, v in columns(episode, pose).items()}
         actions = np.zeros((len(episode), 8)) if told is None else told
         rows["action"] = np.asarray(np.concatenate([actions, actions[-1:]]), np.float32)
         rows["disturbed"] = np.append(episode.disturbed, False).astype(np.uint8)

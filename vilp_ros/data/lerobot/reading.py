@@ -119,7 +119,8 @@ def our_map(folder: LeRobotFolder) -> ColumnMap | None:
     positions = wanted[8 : 8 + joints]
     if any(name not in names for name in (*ACTION_NAMES, *positions)):
         return None
-    if tuple(folder.columns(_ACTION)) != ACTION_NAMES:
+    kind = (folder.info.get("vilp_ros") or {}).get("action_kind", "ee_pose")
+    if tuple(folder.columns(_ACTION)) != ACTION_NAMES or kind != "ee_pose":
         return None
     velocities = [name for name in wanted[8 + joints :] if name in names]
     metres = {"open": 1.0, "closed": 0.0, "width_m": 1.0}

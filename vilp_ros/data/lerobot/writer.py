@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vilp_ros.data.columns import Meta, continuous
+from vilp_ros.data.columns import Continuous, Meta
 from vilp_ros.data.episode import Episode
 from vilp_ros.data.hdf5 import DatasetError
 from vilp_ros.data.lerobot.folder import arrow
@@ -26,12 +26,12 @@ _PER_CHUNK = 1000
 
 def state_names(joints: int) -> tuple[str, ...]:
     """Names of the state of an arm of so many joints."""
-    numbers = range(1, joints + 1)
-    return (
-        *ACTION_NAMES,
-        *(f"joint{k}.position" for k in numbers),
-        *(f"joint{k}.velocity" for k in numbers),
-    )
+    velocities = tuple(f"joint{k}.velocity" for k in range(1, joints + 1))
+    return (*ACTION_NAMES, *_positions(joints), *velocities)
+
+
+def _positions(joints: int) -> tuple[str, ...]:
+    return tuple(f"joint{k}.position" for k in range(1, joints + 1))
 
 
 class LeRobotWriter:
@@ -42,11 +42,13 @@ class LeRobotWriter:
     Args:
         path: the folder.
         meta: of the dataset.
+        joints: whether the state holds the arm's joints beside pose and gripper width.
     """
 
-    def __init__(self, path: Path, meta: Meta) -> None:
+    def __init__(self, path: Path, meta: Meta, joints: bool = True) -> None:
         self._pa = arrow()
-        self._path, self._meta = path, meta
+        self._path, self._meta, self._with_joints = path, meta, joints
+        self._turned = Continuous(meta.action_kind)
         self._rows: list[dict[str, Any]] = []
         self._total = 0
         self._shapes: dict[str, tuple[int, ...]] = {}
@@ -58,16 +60,18 @@ class LeRobotWriter:
 
     def add(self, episode: Episode) -> None:
         """Writes one."""
-        episode.check()
+        episode.check(self._meta.action_kind)
         if episode.actions is None:
             raise DatasetError(
                 "LeRobot datasets have an action in every frame; this one is action_free: leave "
                 "such episodes out"
             )
         pa, number, length = self._pa, len(self._rows), len(episode) + 1
-        pose, actions = continuous(episode)
+        pose, actions = self._turned(episode)
         assert actions is not None
-        parts = [pose, episode.gripper_width, episode.joint_position, episode.joint_velocity]
+        parts = [pose, episode.gripper_width]
+        if self._with_joints:
+            parts += [episode.joint_position, episode.joint_velocity]
         state = np.concatenate([np.asarray(x).reshape(length, -1) for x in parts], axis=1)
         action = np.concatenate([actions, actions[-1:]])
         joints = episode.joint_position.shape[1]
@@ -174,14 +178,18 @@ class LeRobotWriter:
         def number(kind: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
             return {"dtype": kind, "shape": [len(names) or 1], "names": list(names) or None}
 
+        joints = self._joints or 0
+        told = ACTION_NAMES
+        if self._meta.action_kind == "joint_position":
+            told = (*_positions(joints), ACTION_NAMES[-1])
         images = {
             key: {"dtype": "image", "shape": list(shape), "names": ["height", "width", "channels"]}
             for key, shape in self._shapes.items()
         }
         return {
             **images,
-            "observation.state": number("float64", state_names(self._joints or 0)),
-            "action": number("float64", ACTION_NAMES),
+            "observation.state": number("float64", state_names(joints if self._with_joints else 0)),
+            "action": number("float64", told),
             "timestamp": number("float32"),
             **{
                 key: number("int64")
