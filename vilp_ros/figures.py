@@ -10,7 +10,7 @@ from typing import Any
 
 def add_json(parser: ArgumentParser, what: str = "write the figures to this file") -> None:
     """Adds `--json`, whose path is tried before the minutes that a command may take."""
-    parser.add_argument("--json", type=_writable, metavar="PATH", help=what)
+    parser.add_argument("--json", type=writable, metavar="PATH", help=what)
 
 
 def write_figures(path: Path | None, figures: Any) -> None:
@@ -26,7 +26,8 @@ def write_figures(path: Path | None, figures: Any) -> None:
     _draft(path).rename(path)
 
 
-def _writable(text: str) -> Path:
+def writable(text: str) -> Path:
+    """A path that can be written, as the type of an argument."""
     path = Path(text)
     if path.is_dir():
         raise ArgumentTypeError(f"{path} is a folder: name a file in it")

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.data.seeds import VALIDATION_SEEDS
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.closed_loop.agents import OracleAgent, recorded_plan, recorded_seeds
 from vilp_ros.evaluation.closed_loop.rollout import run_episode
 from vilp_ros.evaluation.imagination.image_metrics import object_box
 from vilp_ros.evaluation.imagination.probes import idm_error, reconstruction
-from vilp_ros.evaluation.recordings import VALIDATION_SEEDS, record_held_out
+from vilp_ros.evaluation.recordings import record_held_out
 from vilp_ros.geometry import quat_multiply, yaw_quat
 from vilp_ros.policy.config import PolicyConfig
 from vilp_ros.policy.spec import BundleSpec

@@ -110,7 +110,7 @@ def test_where_nothing_can_be_learned_nothing_is_trained(tmp_path):
     spatial = ("policy.method=vilp", "policy.autoencoder.kind=spatial", "policy.frame_interval=1")
     small = (
         "policy.planner.kind=video",
-        "policy.planner.channels=[8,16]",
+        "policy.planner.channels=[8,64]",
         "policy.autoencoder.channels=[8,8]",
     )
     asked = recipe(tmp_path, path, *spatial, "policy.horizon=5", *small)

@@ -6,11 +6,13 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vilp_ros.cli.eval_options import HELD_OUT, PROBES, require_used
 from vilp_ros.cli.on_cluster import add_cluster, on_cluster
-from vilp_ros.figures import add_json, write_figures
+from vilp_ros.figures import add_json, writable, write_figures
 
 if TYPE_CHECKING:
     from vilp_ros.data.episode import Episode
@@ -58,14 +60,13 @@ angles and shapes that training leaves out. --strengths 0.5,1,2 says how far; 1 
 ends. --plot draws success against strength.
 
 JSON keys: `episodes successes wilson_95 mean_steps` (of successes) `seeds
-failed_seeds controls`, and `measured mean_measured` of tasks that measure how far they are done
+failed_seeds controls learned_seeds` (of these, the ones that the bundle was trained on, which is
+said besides), and `measured mean_measured` of tasks that measure how far they are done
 (`push_t`: the largest coverage of each episode); a control, and a variation, has the same keys as
 the bundle. The training
 set holds no seed from 600000 on."""
 
 
-HELD_OUT = ("reconstruction", "video", "idm", "actions")  # and the oracle, which runs on them
-PROBES = (*HELD_OUT, "oracle", "gap", "transfer")
 RECORDING_NOISE = {"reconstruction": 0.25, "video": 0, "idm": 0.25, "actions": 0, "oracle": 0}
 
 
@@ -122,7 +123,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of transfer's families; 1 is as far as training goes (1)",
     )
     parser.add_argument(
-        "--plot", type=Path, metavar="PATH", help="transfer's curve, or video's strip, as a picture"
+        "--plot",
+        type=writable,
+        metavar="PATH",
+        help="transfer's curve, or video's strip, as a picture",
     )
     parser.add_argument(
         "--engine", choices=("torch", "openvino", "compile"), help="instead of the bundle's"
@@ -142,7 +146,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _numbers(text: str) -> list[float]:
-    return [float(part) for part in text.split(",")]
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list such as 0.5,1,2") from None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -157,8 +164,13 @@ def run(args: argparse.Namespace) -> int:
         raise VilpError("--episodes and --workers are at least 1")
     if args.seed_start < 0 or args.noise_seed < 0:
         raise VilpError("--seed-start and --noise-seed are at least 0")
+    defaults = argparse.ArgumentParser()
+    add_arguments(defaults)
+    require_used(args, defaults)
     spec = load_spec(args.bundle)
-    args.task = args.task or spec.task
+    if args.steps is not None and not spec.method_class.denoises:
+        raise VilpError(f"--steps changes nothing: method {spec.method!r} does not denoise")
+    args.task, args.spec = args.task or spec.task, spec
     policy = PolicyRecipe(args.bundle, args.device, args.engine, args.steps, args.noise_seed)
     report: dict[str, Any] = {
         "command": " ".join(["vilp", *sys.argv[1:]]),
@@ -185,6 +197,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _learned(args: argparse.Namespace, seeds: Sequence[int], report: dict[str, Any]) -> str:
+    """Notes which of the episodes the bundle was trained on; says so."""
+    from vilp_ros.evaluation.learned_seeds import Learned
+
+    learned = Learned.of(args.spec, args.task, seeds)
+    report["learned_seeds"] = learned.seeds
+    return str(learned)
+
+
 def _rollouts(
     args: argparse.Namespace, policy: PolicyRecipe, spec: BundleSpec, report: dict[str, Any]
 ) -> None:
@@ -202,7 +223,7 @@ def _rollouts(
         names = choose("oracle", spec, {})
     else:
         names = ["policy", *choose(args.controls, spec, bundles)]
-    measure = load_task(args.task).measure
+    measure, warning = load_task(args.task).measure, ""
     columns = ("", "success", "steps", *([measure] if measure else []), "what drives the arm")
     table = plain_table(f"{args.bundle} on {args.task}", columns)
     for name in names:
@@ -211,6 +232,8 @@ def _rollouts(
         else:
             data = _held_out(args, "oracle") if name == "oracle" else Path()
             row = make_row(name, policy, seeds, bundles, data)
+        if name == names[0]:
+            warning = _learned(args, row.seeds, report)
         began = time.monotonic()
         results = rollout(
             row.recipe,
@@ -237,6 +260,7 @@ def _rollouts(
         )
     console = Console()
     console.print(table)
+    _warn(warning)
     missing = [name for name in ("proprio", "bc") if name not in report["controls"]]
     if args.probe is None and args.controls == "all" and missing and spec.method != "bc":
         console.print(
@@ -261,8 +285,10 @@ def _probe(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any
     file = EpisodeFile(_held_out(args, args.probe))
     count = min(args.episodes, len(file))
     episodes = (file[i] for i in range(count))
+    warning = _learned(args, [file.read(i, ()).seed for i in range(count)], report)
     if args.probe == "actions":
         _actions(args, policy, report | {"episodes": count}, list(episodes))
+        _warn(warning)
         return
     report |= {
         "episodes": count,
@@ -272,6 +298,7 @@ def _probe(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any
     write_figures(args.json, report)
     console = Console()
     console.print(printed[args.probe](report))
+    _warn(warning)
     if args.probe == "video":
         console.print(tables.alignment_line(report))
         if args.plot:
@@ -299,13 +326,20 @@ def _actions(
 ) -> None:
     from rich.console import Console
 
+    from vilp_ros.errors import VilpError
     from vilp_ros.evaluation.closed_loop.agents import PolicyRecipe as Recipe
     from vilp_ros.evaluation.imagination.open_loop import open_loop
     from vilp_ros.evaluation.tables import actions_table
 
-    policies = {Path(args.bundle).name: policy.load()}
-    for folder in args.control_bundles:
-        policies[Path(folder).name] = Recipe(folder, args.device).load()
+    folders = [args.bundle, *args.control_bundles]
+    names = [Path(folder).resolve().name for folder in folders]
+    if len(set(names)) < len(names):
+        names = folders  # such as runs/study/*/bundle
+    if len(set(names)) < len(names):
+        raise VilpError("a bundle is named twice: leave it out of --control-bundles")
+    policies = {names[0]: policy.load()}
+    for name, folder in zip(names[1:], folders[1:], strict=True):
+        policies[name] = Recipe(folder, args.device).load()
     report |= {"data": str(args.data or "recorded"), **open_loop(policies, episodes)}
     write_figures(args.json, report)
     Console().print(actions_table(report))
@@ -320,6 +354,7 @@ def _gap(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any])
     from vilp_ros.evaluation.tables import alarm_table, gap_table
 
     seeds = range(args.seed_start, args.seed_start + args.episodes)
+    warning = _learned(args, seeds, report)
     recipe, who = GapRecipe(policy), {"workers": args.workers, "cluster": args.on}
     results = rollout(recipe, args.task, seeds, **who, variation=args.variation)
     report |= summarise(results) | foretell(results, tuple(policy.views))
@@ -330,6 +365,7 @@ def _gap(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any])
     write_figures(args.json, report)
     console = Console()
     console.print(gap_table(report))
+    _warn(warning)
     if args.alarm:
         console.print(alarm_table(report))
     fewest = min(report["failures"], report["successes"])
@@ -343,13 +379,16 @@ def _gap(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any])
 def _transfer(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from vilp_ros.evaluation.closed_loop.curve import draw_curve
+    from vilp_ros.evaluation.closed_loop.curve import draw_curve, require_matplotlib
     from vilp_ros.evaluation.closed_loop.transfer import choose_cells, falls_below_half, run_cells
     from vilp_ros.evaluation.statistics import proportion
     from vilp_ros.evaluation.tables import plain_table
 
+    if args.plot:
+        require_matplotlib()
     cells = choose_cells(args.scenes, args.families, args.strengths)
     seeds = range(args.seed_start, args.seed_start + args.episodes)
+    warning = _learned(args, seeds, report)
     table = plain_table(f"{args.bundle} on {args.task}", ("scene", "success", "steps"))
     report |= {"variations": {}, "families": {}}
     families: dict[str, dict[str, Any]] = report["families"]
@@ -372,11 +411,17 @@ def _transfer(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, 
     write_figures(args.json, report)
     console = Console()
     console.print(table)
+    _warn(warning)
     for family, strength in report["falls_below_half"].items():
         if strength is not None:
             console.print(f"{family}: under one half from strength {strength:.2f} on")
     if args.plot:
         draw_curve(families, f"{args.bundle}, {args.episodes} episodes a point", args.plot)
+
+
+def _warn(said: str) -> None:
+    if said:
+        print(f"vilp: {said}", file=sys.stderr)
 
 
 def _held_out(args: argparse.Namespace, probe: str) -> Path:
@@ -392,4 +437,13 @@ def _held_out(args: argparse.Namespace, probe: str) -> Path:
     found = EpisodeFile(args.data)
     if found.task != args.task or not len(found):
         raise VilpError(f"{args.data} holds {len(found)} episodes of {found.task}, not {args.task}")
+    spec = args.spec
+    for key in ("control_period_s", "action_kind"):
+        if (there := getattr(found, key)) != (wanted := getattr(spec, key)):
+            raise VilpError(f"{args.data} has {key} {there!r}, the bundle {wanted!r}: take its own")
+    for view in set(spec.views) & set(found.views):
+        if (grey := found.depth_range_m.get(view)) != (made := spec.depth_range_m.get(view)):
+            raise VilpError(
+                f"{args.data} has depth_range_m {grey} for {view}, the bundle {made}: take its own"
+            )
     return args.data

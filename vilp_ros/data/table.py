@@ -98,8 +98,11 @@ def choose(source: Source, views: tuple[str, ...]) -> tuple[EpisodeFile, list[in
         raise DatasetError(f"{path} has views {list(file.views)}, not {sorted(missing)}")
     chosen = _playing(file, role)
     end = len(chosen) if number is None else start + number
-    if not start < end <= len(chosen):
-        raise DatasetError(f"{path} holds {len(chosen)} episodes; {start} to {end} were asked for")
+    if not 0 <= start < end <= len(chosen):
+        raise DatasetError(
+            f"{path} holds {len(chosen)} episodes of role {role}; {start} to {end} were asked for: "
+            "start counts from 0, count from 1"
+        )
     return file, chosen[start:end]
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vilp_ros.data.episode_writer import EpisodeWriter
+from vilp_ros.data.seeds import VALIDATION_SEEDS
 from vilp_ros.sim.collect import record
 from vilp_ros.sim.demonstrator import Job
 from vilp_ros.sim.env import SimEnv
 from vilp_ros.sim.task import load_task
-
-VALIDATION_SEEDS = 600_000
 
 
 def record_held_out(task: str, path: Path, episodes: int, noise: float) -> None:

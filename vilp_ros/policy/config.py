@@ -16,6 +16,8 @@ from vilp_ros.errors import VilpError
 TRAIN_TIMESTEPS = 100
 """Diffusion times of the schedule, and so the most denoising steps (LDP section 4.2)."""
 
+ENGINES = ("torch", "openvino", "compile")
+"""What a bundle can run on."""
 MOST_CHANNELS, MOST_LAYERS = 16384, 256
 """Beyond, a number is a slip; a network of it would fill the memory before that is said."""
 
@@ -180,6 +182,7 @@ class PolicyConfig:
         for key in ("autoencoder", "robust_encoder", "planner", "idm", "low_level"):
             if (part := getattr(self, key)) is not None:
                 _check_sizes(f"policy.{key}", part)
+        choose("policy.engine", self.engine, ENGINES)
         for key, kind in (("planner", self.planner), ("idm", self.idm)):
             choose(f"policy.{key}.prediction", kind.prediction, ("sample", "epsilon"))
 
@@ -188,11 +191,12 @@ def _check_sizes(where: str, part: Any) -> None:
     """Raises VilpError naming the first size that no network of this package has."""
     for item in fields(part):
         value = getattr(part, item.name)
-        most = MOST_LAYERS if item.name in ("depth", "blocks") else MOST_CHANNELS
+        layers = item.name in ("depth", "blocks")
+        least, most = (0, MOST_LAYERS) if layers else (1, MOST_CHANNELS)
         for size in value if isinstance(value, list) else [value]:
             number = isinstance(size, int) and not isinstance(size, bool)
-            if (number and not 0 <= size <= most) or (isinstance(value, list) and not number):
-                raise VilpError(f"{where}.{item.name} is {value}, expected at most {most}")
+            if (number and not least <= size <= most) or (isinstance(value, list) and not number):
+                raise VilpError(f"{where}.{item.name} is {value}, expected {least} to {most}")
 
 
 def read_policy(recipe: str | Path) -> PolicyConfig:

@@ -18,9 +18,9 @@ import torch
 from torch import nn
 
 from vilp_ros.errors import VilpError
+from vilp_ros.policy.config import ENGINES
 
 Network = Callable[..., np.ndarray]
-ENGINES = ("torch", "openvino", "compile")
 PARITY = 0.05
 """Largest root mean square difference of a network's output from torch's, over its own size."""
 

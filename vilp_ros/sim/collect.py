@@ -15,13 +15,13 @@ from vilp_ros.data.episode import Episode
 from vilp_ros.data.episode_writer import EpisodeWriter
 from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.data.pairs import usual
+from vilp_ros.data.seeds import VALIDATION_SEEDS
 from vilp_ros.errors import VilpError
 from vilp_ros.sim.demonstrator import Demonstrator, Job
 from vilp_ros.sim.env import SimEnv
 from vilp_ros.sim.task import load_task
 from vilp_ros.sim.views import COLOUR, depth_ranges
 
-EVALUATION_SEEDS = 700_000
 ATTEMPTS = 5
 COLLECTED = ("expert", "action_free", "suboptimal", "play")
 
@@ -83,21 +83,27 @@ def collect(
 
     Raises:
         VilpError: unknown role, a noise outside [0, 1), seeds reserved for evaluation, or a file
-            whose episodes have other views or looks.
+            whose episodes have another role, other views or looks.
     """
     if role not in COLLECTED:
         raise VilpError(f"role is {role!r}: choose from {', '.join(COLLECTED)}")
     if not 0 <= noise < 1:
         raise VilpError(f"noise is {noise}: a share of the steps, at least 0 and below 1")
     modes = ("play",) if role == "play" else load_task(task).modes
-    if seed_start + episodes / len(modes) > EVALUATION_SEEDS:
-        raise VilpError(f"seeds from {EVALUATION_SEEDS} on are for evaluation: lower --seed-start")
+    if episodes < 1 or workers < 1 or seed_start < 0:
+        raise VilpError("--episodes and --workers are at least 1, --seed-start at least 0")
+    if seed_start + episodes / len(modes) > VALIDATION_SEEDS:
+        raise VilpError(f"seeds from {VALIDATION_SEEDS} on are for evaluation: lower --seed-start")
     recorded = discarded = steps = disturbed = 0
     ranges = depth_ranges(load_task(task), views)
     if Path(path).is_file():
         file = EpisodeFile(path)
-        there = file.views
+        there, others = file.views, {*file.roles} - {role}
         file.close()
+        if others:
+            raise VilpError(
+                f"{path} holds {', '.join(sorted(others))}, not {role}: choose another --out"
+            )
         kept = {*views, *map(usual, views)} if beside else set(views)
         if there and set(there) != kept:
             raise VilpError(

@@ -13,6 +13,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.data.seeds import as_ranges
 from vilp_ros.data.table import choose
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.spec import load_spec
@@ -48,6 +49,22 @@ def fingerprint(recipe: Recipe) -> Read:
     for path in filter(None, networks):
         read[path] = _hash_of_file(Path(path))
     return read
+
+
+def learned_seeds(recipe: Recipe) -> list[list[int]]:
+    """Seeds of all that a recipe learns from, as ranges: of episodes, pairs and frozen networks."""
+    seeds: set[int] = set()
+    for source in recipe.data.sources():
+        file, chosen = choose(source, ())
+        with closing(file):
+            seeds |= {file.read(index, ()).seed for index in chosen}
+    for path in recipe.robust.pairs if recipe.robust.bundle or recipe.robust.enabled else ():
+        with closing(EpisodeFile(path)) as file:
+            seeds |= {file.read(index, ()).seed for index in range(len(file))}
+    for bundle in filter(None, (recipe.robust.bundle, recipe.autoencoder.bundle)):
+        for first, last in (load_spec(bundle).provenance or {}).get("seeds") or ():
+            seeds |= set(range(first, last + 1))
+    return as_ranges(seeds)
 
 
 def claim(recipe: Recipe, work: Path, read: Read) -> None:

@@ -33,6 +33,7 @@ from vilp_ros.policy.spec import BundleSpec, load_spec
 from vilp_ros.policy.statistics import floored_std
 from vilp_ros.training import checkpoint
 from vilp_ros.training.alterations import alter
+from vilp_ros.training.claim import learned_seeds
 from vilp_ros.training.config import Recipe, RobustTraining
 from vilp_ros.training.features import FLOOR, MEASURED_STATES, encode_frames, write_latents
 from vilp_ros.training.loop import Objective, fit
@@ -250,6 +251,9 @@ def write_robust(
             "held_out": notes.get("last"),
         }
     made = OmegaConf.to_container(OmegaConf.structured(recipe.robust))
+    # A bundle that does not say what it was trained on does not say it afterwards either.
+    if "seeds" in provenance:
+        provenance["seeds"] = learned_seeds(recipe)
     provenance["robust"] = {"recipe": made, "seed": recipe.seed, **origin}
     provenance = json.loads(json.dumps(provenance))
     spec.unlike_above = unlike

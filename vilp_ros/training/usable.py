@@ -25,6 +25,7 @@ class Usable:
         planner: `(N,)` steps of expert and action-free episodes that plans are learned from.
         expert: steps of expert episodes that actions are learned from.
         suboptimal: steps of suboptimal ones.
+        longest: control periods of the longest expert or action-free episode.
         steps: of expert and action-free episodes, in all.
         pushed: of these, how many have noise, a lost picture or another's command ahead.
         repeated: of the others, how many begin at a picture that came before, or need one.
@@ -33,6 +34,7 @@ class Usable:
     planner: np.ndarray
     expert: np.ndarray
     suboptimal: np.ndarray
+    longest: int
     steps: int
     pushed: int
     repeated: int
@@ -59,13 +61,15 @@ class Usable:
         def new(chosen: np.ndarray) -> np.ndarray:
             return windows.fresh(chosen, table.repeated, last, needed, interval)
 
-        every = steps("expert", "action_free")
+        imitated = np.intersect1d(episodes, table.episodes("expert", "action_free"))
+        every = table.timeline.steps(imitated)
         calm = windows.undisturbed(every, table.disturbed, last, horizon * interval)
         planner, expert, suboptimal = new(calm), steps("expert"), steps("suboptimal")
         return cls(
             planner=planner,
             expert=new(expert) if pictures_only else expert,
             suboptimal=new(suboptimal) if pictures_only else suboptimal,
+            longest=int(table.timeline.length[imitated].max(initial=0)),
             steps=len(every),
             pushed=len(every) - len(calm),
             repeated=len(calm) - len(planner),
@@ -86,6 +90,16 @@ class Usable:
 
     def check(self, policy: PolicyConfig) -> None:
         """Raises VilpError where a part would have nothing to learn from."""
+        if not self.steps:
+            raise VilpError(
+                "no demonstration is left to learn from: all are held out; lower data.validation"
+            )
+        ahead = policy.horizon * policy.frame_interval
+        if ahead > self.longest:
+            raise VilpError(
+                f"a plan looks {ahead} control periods ahead (policy.horizon x frame_interval), "
+                f"the longest demonstration lasts {self.longest}: lower them, or record longer ones"
+            )
         if not len(self.planner):
             cure = "record without them"
             if self.repeated:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from vilp_ros.errors import VilpError
+
+
+def require_matplotlib() -> None:
+    """Raises VilpError where it is not installed."""
+    if find_spec("matplotlib") is None:
+        raise VilpError("--plot needs matplotlib: pip install 'vilp_ros[plot]'")
 
 
 def draw_curve(families: Mapping[str, Mapping[str, Any]], title: str, path: Path) -> None:
@@ -20,10 +27,9 @@ def draw_curve(families: Mapping[str, Mapping[str, Any]], title: str, path: Path
     Raises:
         VilpError: matplotlib is not installed, or it cannot write such a file.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise VilpError("--plot needs matplotlib: pip install 'vilp_ros[plot]'") from error
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.add_subplot()
     for n, (family, cells) in enumerate(families.items()):

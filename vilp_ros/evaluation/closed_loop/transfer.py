@@ -45,14 +45,16 @@ def choose_cells(
         known: families that there are.
 
     Raises:
-        VilpError: a name that is unknown, or a strength that is not above 0.
+        VilpError: a name that is unknown, a strength that is not above 0, or nothing to run.
     """
     if wrong := [s for s in strengths if not 0 < s < float("inf")]:
         raise VilpError(f"--strengths are numbers above 0; found {wrong[0]}")
     cells = [Cell(name) for name in _names("--scenes", scenes, tuple(VARIATIONS))]
     # `all` names every family, one of which is called so too: all at once.
     for family in _names("--families", families, tuple(known)):
-        cells += [Cell(f"{family}@{s:g}", family, s) for s in strengths]
+        cells += [Cell(f"{family}@{s:g}", family, s) for s in dict.fromkeys(strengths)]
+    if not cells:
+        raise VilpError("nothing to run: --scenes and --families are both none")
     return cells
 
 

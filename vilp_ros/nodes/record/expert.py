@@ -12,12 +12,11 @@ from rich.status import Status
 
 from vilp_ros.data.bag import Bag, BagError
 from vilp_ros.data.recording import Library
+from vilp_ros.data.seeds import VALIDATION_SEEDS
 from vilp_ros.errors import VilpError
 from vilp_ros.figures import write_figures
 from vilp_ros.nodes.record.remote import Remote, live, say
 from vilp_ros.nodes.record.settings import Settings
-
-EVALUATION_SEEDS = 700_000
 
 
 def conduct(settings: Settings, remote: Remote, console: Console, line: Status) -> int:
@@ -88,7 +87,7 @@ def _jobs(library: Library, seed_start: int, modes: int) -> Iterator[tuple[int, 
         with Bag(there[-1]) as bag:
             seed = int(bag.labels.get("seed", seed_start - 1)) + 1
     while True:
-        if seed >= EVALUATION_SEEDS:
-            raise VilpError(f"seeds from {EVALUATION_SEEDS} on are for evaluation")
+        if seed >= VALIDATION_SEEDS:
+            raise VilpError(f"seeds from {VALIDATION_SEEDS} on are for evaluation")
         yield from ((seed, mode) for mode in range(modes))
         seed += 1
