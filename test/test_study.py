@@ -108,6 +108,14 @@ def test_a_cell_of_another_recipe_or_other_data_is_named_and_stays(folder, monke
         ({"arms": {}}, "at least one"),
         ({"arms": {"../evil": []}}, "it names a folder"),
         ({"arms": {"near": ["policy.horizn=4"]}}, "horizn"),
+        # Every training seed was then the same, and their figures were pooled as of several.
+        ({"arms": {"near": ["seed=7"]}}, "arm near sets 'seed=7'"),
+        ({"later_seeds": ["name=x"]}, "later_seeds sets 'name=x'"),
+        ({"arms": {"near": [{"planner.optim.steps": 5}]}}, "expected a list of text"),
+        ({"later_seeds": "autoencoder.bundle={first}/bundle"}, "expected a list of text"),
+        ({"recipe": 5}, "recipe is 5, expected the path"),
+        ({"probes": ["vdieo"]}, "probe 'vdieo'; available: reconstruction"),
+        ({"later_seeds": ["data.expert=[{paht: e.hdf5}]"]}, "paht"),
     ],
 )
 def test_what_is_wrong_in_a_study_is_said_before_anything_is_trained(folder, change, said):

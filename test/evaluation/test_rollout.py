@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.closed_loop.agents import (
     OracleRecipe,
     PolicyAgent,
@@ -120,6 +121,11 @@ class _FakeAgent:
 @pytest.mark.parametrize("n", [1, 4, 5])
 def test_success_inside_a_chunk_counts(n):
     assert run_episode(_FakeEnv(), _FakeAgent(n), 1) == EpisodeResult(1, True, 7)
+
+
+def test_an_agent_that_gives_no_action_does_not_run_for_ever():
+    with pytest.raises(VilpError, match="no action came at step 0 of seed 1"):
+        run_episode(_FakeEnv(), _FakeAgent(0), 1)
 
 
 def test_observations_are_those_of_the_end_of_the_chunk_and_one_period_before():

@@ -132,6 +132,11 @@ def test_help_starts_within_three_tenths_of_a_second():
         (3, 3, ""),
         (VilpError("no bundle 'x', there is 'y'"), 2, "vilp: no bundle 'x', there is 'y'\n"),
         (KeyboardInterrupt(), 130, ""),
+        (
+            OSError(28, "No space left on device", "out.json"),
+            2,
+            "vilp: out.json cannot be written: No space left on device\n",
+        ),
     ],
 )
 def test_outcome_of_a_verb_decides_the_exit_code(monkeypatch, capsys, outcome, code, stderr):

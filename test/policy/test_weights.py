@@ -1,10 +1,12 @@
 """Weights that are not what was written are refused."""
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.bundle import load_policy, save_untrained
+from vilp_ros.policy.weights import save_whole
 
 
 def test_a_flipped_bit_is_found_and_files_without_a_checksum_load_as_before(tmp_path):
@@ -20,6 +22,11 @@ def test_a_flipped_bit_is_found_and_files_without_a_checksum_load_as_before(tmp_
     file.write_bytes(data[:300])
     with pytest.raises(VilpError, match="cannot be read"):
         load_policy(tmp_path / "a", device="cpu", engine="torch")
+
+
+def test_a_disk_that_does_not_let_it_is_a_sentence(tmp_path):
+    with pytest.raises(VilpError, match=r"cannot be written .*: make room on the disk"):
+        save_whole({"a": torch.zeros(9)}, tmp_path / "absent/a", {})
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from synthetic import write_file
 
 from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.errors import VilpError
@@ -102,7 +103,9 @@ def test_play_is_kept_whatever_comes_and_once_a_pose(tmp_path):
     [
         ({"role": "novice"}, "suboptimal"),
         ({"noise": 1.0}, "below 1"),
-        ({"seed_start": 699_999}, "for evaluation"),
+        ({"seed_start": 599_999}, "for evaluation"),
+        ({"seed_start": -5}, "--seed-start at least 0"),
+        ({"episodes": 0}, "at least 1"),
     ],
 )
 def test_a_collection_that_makes_no_sense_is_refused(tmp_path, change, named):
@@ -110,3 +113,10 @@ def test_a_collection_that_makes_no_sense_is_refused(tmp_path, change, named):
     with pytest.raises(VilpError, match=named):
         collect(path=tmp_path / "x.hdf5", **arguments)
     assert not (tmp_path / "x.hdf5").exists()
+
+
+def test_a_file_of_another_role_is_not_counted_as_done(tmp_path):
+    """Ten expert episodes once were ten failures that need not be recorded."""
+    write_file(tmp_path / "e.hdf5", count=2)
+    with pytest.raises(VilpError, match="holds expert, not suboptimal: choose another --out"):
+        collect("lift", tmp_path / "e.hdf5", 2, 0, role="suboptimal")

@@ -106,6 +106,10 @@ def test_recorded_states_are_drawn_again_exactly_and_in_other_looks(env, tmp_pat
         distance(pair.images["agentview"][t], episode.images["agentview"][t]) for t in (10, 11)
     )
     assert first != second  # a look for each frame
+    with pytest.raises(VilpError, match=r"looks of strength 1\.0, seed 0.* not of strength 2"):
+        redraw([tmp_path / "e.hdf5"], tmp_path / "p.hdf5", strength=2.0)
+    with pytest.raises(VilpError, match=r"two files are called e\.hdf5"):
+        redraw([tmp_path / "e.hdf5", tmp_path / "day2/e.hdf5"], tmp_path / "q.hdf5")
     with pytest.raises(VilpError, match="has been drawn"):
         redraw([tmp_path / "p.hdf5"], tmp_path / "q.hdf5")
 

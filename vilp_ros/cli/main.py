@@ -8,6 +8,7 @@ help is instant.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -37,6 +38,9 @@ VERBS = (
     "bench",
     "view",
 )
+
+REFUSED_BY_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+"""What a user can mend about a disk."""
 
 EXAMPLES = """\
 examples:
@@ -79,6 +83,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _load(args.verb).run(args)
     except VilpError as error:
         print(f"vilp: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in REFUSED_BY_DISK:
+            raise
+        print(
+            f"vilp: {error.filename or 'a file'} cannot be written: {error.strerror}",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -15,8 +15,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vilp_ros.cli.eval_options import PROBES
 from vilp_ros.cli.on_cluster import add_cluster, on_cluster
 from vilp_ros.cluster import end_with_parent, processes
+from vilp_ros.data.seeds import VALIDATION_SEEDS
 from vilp_ros.errors import VilpError
 from vilp_ros.figures import write_figures
 
@@ -81,9 +83,13 @@ def run(args: argparse.Namespace) -> int:
     """Runs every cell; prints the table."""
     from tqdm import tqdm
 
-    for name, least in (("seeds", 1), ("episodes", 1), ("jobs", 1), ("seed_start", 0)):
+    for name, least in (("seeds", 1), ("episodes", 1), ("jobs", 1)):
         if getattr(args, name) < least:
             raise VilpError(f"--{name.replace('_', '-')} is at least {least}")
+    if args.seed_start < VALIDATION_SEEDS:
+        raise VilpError(
+            f"--seed-start is {args.seed_start}; below {VALIDATION_SEEDS} are seeds of training"
+        )
     root = Path("runs/study") / args.study.stem
     waves = list(_waves(args, root))
     for cell in chain(*waves):
@@ -128,6 +134,11 @@ def _waves(args: argparse.Namespace, root: Path) -> Iterator[list[Cell]]:
         raise VilpError(f"{args.study}: arms is a list of key=value for each name, at least one")
     if strange := [arm for arm in arms if not re.fullmatch(r"[\w.+-]*\w", str(arm))]:
         raise VilpError(f"{args.study}: {strange[0]!r} cannot be an arm: it names a folder")
+    for key, given in _texts(args.study, study):
+        if fixed := next((t for t in given if re.match(r"[+~]*(seed|name)\b", t)), None):
+            raise VilpError(f"{args.study}: {key} sets {fixed!r}, which is the study's: --seeds")
+    if wrong := set(study.get("probes", ())) - {*PROBES}:
+        raise VilpError(f"{args.study}: probe {sorted(wrong)[0]!r}; available: {', '.join(PROBES)}")
     names = list(args.arms or arms)
     if wrong := set(names) - arms.keys():
         raise VilpError(f"{args.study} has no arm {sorted(wrong)[0]}; there are {', '.join(arms)}")
@@ -141,11 +152,27 @@ def _waves(args: argparse.Namespace, root: Path) -> Iterator[list[Cell]]:
     )
 
 
+def _texts(path: Path, study: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Overrides by who gives them.
+
+    Raises:
+        VilpError: the recipe is no path, or a list is none of text.
+    """
+    if not isinstance(study["recipe"], str):
+        raise VilpError(f"{path}: recipe is {study['recipe']!r}, expected the path of one")
+    lists = {f"arm {arm}": given for arm, given in study["arms"].items()}
+    lists |= {key: study[key] for key in ("later_seeds", "probes") if key in study}
+    for key, given in lists.items():
+        if not (isinstance(given, list) and all(isinstance(text, str) for text in given)):
+            raise VilpError(f"{path}: {key} is {given!r}, expected a list of text such as [a=1]")
+        yield key, given
+
+
 def _cell(args: argparse.Namespace, study: dict[str, Any], root: Path, arm: str, seed: int) -> Cell:
     overrides = [f"seed={seed}", *study["arms"][arm]]
     if seed:
         first = root / f"{arm}_0"
-        overrides += [text.format(first=first) for text in study.get("later_seeds", [])]
+        overrides += [text.replace("{first}", str(first)) for text in study.get("later_seeds", [])]
     seeds = ("--episodes", str(args.episodes), "--seed-start", str(args.seed_start))
     folder, probes = root / f"{arm}_{seed}", tuple(study.get("probes", ()))
     return Cell(arm, seed, folder, study["recipe"], tuple(overrides), seeds, args.jobs, probes)

@@ -11,6 +11,7 @@ from torch import nn
 from typing_extensions import override
 
 from vilp_ros.canvas import Size, canvas_size
+from vilp_ros.errors import VilpError
 from vilp_ros.policy.actions import ACTION_DIM
 from vilp_ros.policy.config import PolicyConfig
 from vilp_ros.policy.layout import Layout
@@ -50,7 +51,8 @@ class ChunkPolicy(Policy):
                 that draws anything takes it from here, or a recording cannot be replayed.
 
         Returns:
-            Target xyz (m), quaternion xyzw and gripper width (m), base frame.
+            Target xyz (m), quaternion xyzw and gripper width (m), base frame. Of another shape, not
+            finite, or with a quaternion that is none, they are refused.
         """
 
     @classmethod
@@ -90,7 +92,28 @@ class ChunkPolicy(Policy):
 
     @override
     def imagine(self, state: Any, noise: Noise, previous: Previous | None = None) -> np.ndarray:
-        return np.stack([self.chunk(state, one) for one in noise.plan]).astype(np.float32)
+        return np.stack([self._judged(self.chunk(state, one)) for one in noise.plan])
+
+    def _judged(self, chunk: Any) -> np.ndarray:
+        """What another package's `chunk` gave, as float32.
+
+        Raises:
+            VilpError: it is no chunk of actions.
+        """
+        wanted, said = (self.spec.n_actions, 8), f"method {self.spec.method!r}: chunk"
+        try:
+            rows = np.asarray(chunk, np.float32)
+        except (TypeError, ValueError) as error:
+            raise VilpError(f"{said} gave no array of numbers ({error})") from error
+        if rows.shape != wanted:
+            raise VilpError(f"{said} gave the shape {rows.shape}, expected {wanted}")
+        if not np.isfinite(rows).all():
+            raise VilpError(f"{said} gave a number that is not finite")
+        lengths = np.linalg.norm(rows[:, 3:7], axis=1)
+        worst = lengths[np.argmax(np.abs(lengths - 1))]
+        if abs(worst - 1) > 0.01:
+            raise VilpError(f"{said} gave a quaternion (3:7, xyzw) of length {worst:g}, expected 1")
+        return rows
 
     @override
     def act(self, plan: np.ndarray, noise: Noise) -> np.ndarray:

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -33,9 +33,22 @@ def write_weights(folder: Path, modules: dict[str, nn.Module], statistics: Stati
     _require_finite("no bundle is written", tensors)
     tensors |= {f"statistics/{key}": value for key, value in statistics.tensors().items()}
     draft = folder / f"{WEIGHTS}.part"
-    save_file(tensors, draft, {"sha256": _digest(tensors)})
+    save_whole(tensors, draft, {"sha256": _digest(tensors)})
     draft.chmod(0o644)  # safetensors writes for the owner alone
     draft.replace(folder / WEIGHTS)
+
+
+def save_whole(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Writes a safetensors file, or nothing.
+
+    Raises:
+        VilpError: the disk is full or does not let it.
+    """
+    try:
+        save_file(tensors, path, metadata)
+    except (SafetensorError, OSError) as error:
+        path.unlink(missing_ok=True)
+        raise VilpError(f"{path} cannot be written ({error}): make room on the disk") from error
 
 
 def read_weights(folder: Path) -> tuple[Path, dict[str, dict[str, Tensor]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -44,10 +45,20 @@ def redraw(
 
     Raises:
         VilpError: a file without states (not recorded in the simulator, or by an older version),
-            of another task, or with pairs already.
+            of another task, or with pairs already; two of one name; other looks than those that
+            `path` holds.
     """
     if stride < 1:
         raise VilpError(f"stride is {stride}: at least 1")
+    if not 0 < strength < math.inf or seed < 0:
+        raise VilpError(f"strength is {strength}, seed {seed}: above 0, and at least 0")
+    names = [source.name for source in sources]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise VilpError(
+            f"two files are called {twice.pop()}, and of one the episodes would count as drawn: "
+            "rename one, or draw it into a file of its own"
+        )
+    looks = f"strength {float(strength)}, seed {seed}, every {every}"
     files = [EpisodeFile(source) for source in sources]
     tasks = {file.task for file in files}
     if len(tasks) > 1:
@@ -81,13 +92,19 @@ def redraw(
         tqdm(total=total, desc="redraw", unit="episode") as bar,
     ):
         done = writer.notes("drawn_from")
+        if others := writer.notes("looks") - {looks}:
+            raise VilpError(
+                f"{path} holds looks of {others.pop()}, not of {looks}: choose another --out"
+            )
         for file in files:
             for index in range(len(file)):
                 name = f"{file.path.name}:{index}"
                 if name not in done:
                     episode = _thinned(file[index], stride)
                     key = (seed, episode.seed, index)
-                    writer.add(_varied(env, episode, strength, key, every, name))
+                    varied = _varied(env, episode, strength, key, every, name)
+                    varied.info["looks"] = looks
+                    writer.add(varied)
                     drawn += len(episode) + 1
                 bar.update()
     return drawn

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
+
+from vilp_ros.policy.weights import save_whole
 
 KEPT = 3
 """Checkpoints kept of a part that is being trained."""
@@ -24,7 +25,7 @@ def write(path: Path, groups: dict[str, dict[str, Tensor]], notes: dict[str, Any
         for key, value in part.items()
     }
     draft = path.with_suffix(".part")
-    save_file(tensors, draft, metadata={"notes": json.dumps(notes)})
+    save_whole(tensors, draft, {"notes": json.dumps(notes)})
     os.replace(draft, path)
 
 

@@ -97,6 +97,8 @@ def run_episode(env: SimEnv, agent: Agent, seed: int) -> EpisodeResult:
     most = env.measured()
     while steps < env.max_steps:
         chunk = agent.act_chunk(obs, previous)[: env.max_steps - steps]
+        if not len(chunk):
+            raise VilpError(f"no action came at step {steps} of seed {seed}: expected at least one")
         for left, action in zip(reversed(range(len(chunk))), chunk, strict=True):
             env.apply(action)
             if left == 1:
