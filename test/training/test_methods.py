@@ -2,12 +2,18 @@
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 from synthetic import write_file
 
 from vilp_ros.cli.main import main
 from vilp_ros.policy.bundle import load_policy
 from vilp_ros.policy.registry import METHODS
+from vilp_ros.training import run
+from vilp_ros.training.config import load_recipe
 from vilp_ros.training.methods.diffusion_policy import lasting
+from vilp_ros.training.registry import TRAININGS
+from vilp_ros.training.work import Work
 
 PLANNER = ["planner.optim.steps=3", "planner.optim.batch_size=4", "planner.optim.warmup=1"]
 OF = {
@@ -24,6 +30,14 @@ OF = {
         "low_level.optim={steps: 3, batch_size: 4, warmup: 1}",
     ],
 }
+
+
+LDP = [
+    "policy.planner={width: 32, depth: 1}",
+    "policy.autoencoder={latent_dim: 8, channels: [8, 8, 8]}",
+    "autoencoder.optim={steps: 2, batch_size: 4, warmup: 1}",
+    "idm.optim={steps: 2, batch_size: 4, warmup: 1}",
+]
 
 
 @pytest.mark.parametrize("method", OF)
@@ -47,6 +61,35 @@ def test_it_trains_and_the_bundle_runs(method, tmp_path, capsys):
     # Recorded targets are millimetres from the pose, and the gripper's is 8 cm.
     assert np.abs(actions[:, :3] - proprio[:3]).max() < 0.2
     np.testing.assert_allclose(actions[:, 7], 0.08, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["ldp", "diffusion_policy"])
+def test_every_denoiser_reads_how_much_noise_it_starts_from(method, tmp_path):
+    write_file(tmp_path / "expert.hdf5", "expert")
+    (tmp_path / "recipe.yaml").write_text(f"data: {{expert: [{{path: {tmp_path}/expert.hdf5}}]}}\n")
+    command = ["train", "--config", str(tmp_path / "recipe.yaml"), "--jobs", "1"]
+    overrides = ["views=[agentview]", f"policy.method={method}", *PLANNER, *OF.get(method, LDP)]
+    found = []
+    for name, more in (("with", ["planner.pure_noise=1.0"]), ("without", [])):
+        folders = ["--out", str(tmp_path / name), "--work", str(tmp_path / f"{name}_work")]
+        assert main([*command, *folders, *overrides, *more]) == 0
+        weights = load_file(tmp_path / name / "weights.safetensors")
+        found.append(torch.cat([x.ravel() for k, x in weights.items() if k.startswith("planner")]))
+    assert not torch.equal(*found)
+
+
+def test_settings_that_count_for_nothing_are_named(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("data: {expert: [{path: expert.hdf5}]}\n")
+    said: list[str] = []
+    for method in ("ldp", "diffusion_policy", "unipi"):
+        set_here = [f"policy.method={method}", "planner.noise=1.0", "low_level.noise=0.1"]
+        recipe = load_recipe(tmp_path / "recipe.yaml", [*set_here, "name=a"])
+        run._tell_unread(TRAININGS.find(method)(Work(recipe, tmp_path)), said.append)
+    assert said == [
+        "note: method 'ldp' does not read low_level",
+        "note: method 'diffusion_policy' does not read low_level, planner.noise",
+        "note: method 'unipi' does not read planner.noise, low_level.noise",
+    ]
 
 
 def test_behind_the_end_the_last_action_stays():

@@ -83,6 +83,7 @@ def diffusion_loss(
     prediction: str,
     random: Random,
     weight: Tensor | None = None,
+    pure_noise: float = 0.0,
 ) -> Tensor:
     """Mean squared error of one denoising step at a random time, one time per sample.
 
@@ -93,8 +94,12 @@ def diffusion_loss(
         prediction: `sample` or `epsilon`.
         random: source of times and noise, seeded by the training step for exact resume.
         weight: weights of the last dimension, mean one.
+        pure_noise: share of the samples at the last time.
     """
     times = random.integers(0, TRAIN_TIMESTEPS, len(clean))
+    if pure_noise:
+        last = random.uniform(len(clean)) < pure_noise
+        times = torch.where(last, TRAIN_TIMESTEPS - 1, times)
     noise = random.normal(*clean.shape)
     noisy = schedule(prediction).add_noise(clean, noise, times)
     error = net(noisy, times, condition).float() - (clean if prediction == "sample" else noise)

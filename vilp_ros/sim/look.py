@@ -38,7 +38,7 @@ _TAKES_PART = {
     "arm": 0.4,
     "light": 0.8,
     "camera": 0.8,
-    "distractors": 0.35,
+    "distractors": 0.6,
     "sensor": 0.0,  # training alters pictures itself, without a simulator
 }
 _TEXTURED = 0.35

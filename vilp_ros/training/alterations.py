@@ -32,7 +32,7 @@ class AlterationConfig:
         blur: out of focus.
         noise: of the sensor.
         jpeg: compression.
-        cutout: rectangles that hide what is behind.
+        cutout: boxes and discs that lie about and hide what is behind.
         shift: of a camera that was bumped: 5.6 % of the width.
         rotation: the same: 4 degrees.
         scale: the same: 4 %.
@@ -193,17 +193,29 @@ def _sensor(x: Tensor, rng: np.random.Generator, config: AlterationConfig, rows:
         part = slice(row * frames, (row + 1) * frames)
         share = min(config.blur, 1.0) * rng.random()
         x[part] += share * (_blurred(x[part]) - x[part])
-    height, width = x.shape[-2:]
-    for row in np.flatnonzero(rng.random(rows) < 0.35 * min(config.cutout, 1.0)):
+    for row in np.flatnonzero(rng.random(rows) < 0.5 * min(config.cutout, 1.0)):
         for _ in range(int(rng.integers(1, 4))):
-            h, w = (int(n * rng.uniform(0.04, 0.2)) + 1 for n in (height, width))
-            top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
-            colour = torch.from_numpy(rng.random((1, 3, 1, 1)).astype(np.float32))
-            part = slice(row * frames, (row + 1) * frames)
-            x[part, :, top : top + h, left : left + w] = colour
+            _cover(x[row * frames : (row + 1) * frames], rng)
     sigma = _each(0.04 * config.noise * rng.random((rows, 1, 1, 1)) ** 2, x)
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     return x + sigma * torch.randn(x.shape, generator=generator)
+
+
+def _cover(x: Tensor, rng: np.random.Generator) -> None:
+    """Lays a box or a disc of two tones over a window: a thing that lies about, seen from above."""
+    height, width = x.shape[-2:]
+    sides = np.exp(rng.uniform(np.log(0.05), np.log(0.25), 2)) * height
+    turn, place = rng.uniform(0, 180), rng.random(2) * [width, height]
+    mask = np.zeros((height, width), np.uint8)
+    outline = (tuple(map(float, place)), tuple(map(float, sides)), float(turn))
+    if rng.random() < 0.5:
+        cv2.ellipse(mask, outline, 1, -1)
+    else:
+        cv2.fillPoly(mask, [cv2.boxPoints(outline).round().astype(np.int32)], 1)
+    colour = rng.random(3)
+    tones = np.linspace(1, rng.uniform(0.3, 1.0), width, dtype=np.float32)
+    painted = torch.from_numpy((colour[:, None] * tones).astype(np.float32))[:, None]
+    x[:] = torch.where(torch.from_numpy(mask).bool(), painted, x)
 
 
 def _blurred(x: Tensor) -> Tensor:

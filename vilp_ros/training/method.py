@@ -28,10 +28,12 @@ class Training(ABC):
         stages: names of the parts; those of one stage need none of each other.
         imitates_actions: whether what to do is learned from actions, so that without labelled
             demonstrations nothing is; a planner learns it by watching.
+        unread: settings of its parts' sections of a recipe that it does not read.
     """
 
     stages: ClassVar[tuple[tuple[str, ...], ...]]
     imitates_actions: ClassVar[bool] = True
+    unread: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, work: Work) -> None:
         self.work = work

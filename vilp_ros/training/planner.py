@@ -13,6 +13,7 @@ from typing_extensions import override
 from vilp_ros.policy.config import PolicyConfig
 from vilp_ros.policy.diffusion import Random, at_one_time, diffusion_loss, sample
 from vilp_ros.policy.layout import PROPRIO_DIM
+from vilp_ros.training.config import PlannerTraining
 from vilp_ros.training.features import Features
 from vilp_ros.training.loop import Objective
 
@@ -26,6 +27,7 @@ class PlannerObjective(Objective):
         net: the planner.
         features: states and the steps to learn from.
         policy: kind of prediction.
+        config: noise on what it sees, and at which times it denoises.
         decoders: of each view, for pictures of plans beside the truth.
     """
 
@@ -34,11 +36,13 @@ class PlannerObjective(Objective):
         net: nn.Module,
         features: Features,
         policy: PolicyConfig,
+        config: PlannerTraining,
         decoders: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
         self.net = net
         self._f = features
+        self._config = config
         self.prediction = policy.planner.prediction
         self._decoders = self.freeze(decoders)
         layout, stats = features.layout, features.statistics
@@ -60,9 +64,22 @@ class PlannerObjective(Objective):
 
     @override
     def forward(self, batch: dict[str, Tensor], random: Random) -> dict[str, Tensor]:
-        clean, condition = batch["delta"], batch["condition"]
-        loss = diffusion_loss(self.net, clean, condition, self.prediction, random, self.weight)
+        condition = self.blurred(batch["condition"], random)
+        pure_noise = self._config.pure_noise or 0.0
+        loss = diffusion_loss(
+            self.net, batch["delta"], condition, self.prediction, random, self.weight, pure_noise
+        )
         return {"loss": loss}
+
+    def blurred(self, condition: Tensor, random: Random) -> Tensor:
+        """In training, latents seen `(B, C)` with noise on them: few poses are learnt by heart."""
+        if not (self.training and self._config.noise):
+            return condition
+        latents = self._f.layout.latents
+        spread = self._config.noise * random.uniform(len(condition), 1)
+        condition = condition.clone()
+        condition[:, latents] += spread * random.normal(*condition[:, latents].shape)
+        return condition
 
     @override
     def validate(self) -> dict[str, float]:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,20 @@ def _begin(training: Training, tell: Callable[[str], object]) -> Read:
     if not recipe.robust.bundle:
         _check(training)
         tell(str(training.usable()))
+        _tell_unread(training, tell)
     read = fingerprint(recipe)
     claim(recipe, work.folder, read)
     return read
+
+
+def _tell_unread(training: Training, tell: Callable[[str], object]) -> None:
+    """Settings that the method does not read: who wrote them may think that they count."""
+    recipe, usual = training.work.recipe, Recipe()
+    parts = {name for stage in training.stages for name in stage}
+    keys = sorted({"planner", "idm", "low_level", "bc"} - parts) + list(training.unread)
+    changed = [key for key in keys if attrgetter(key)(recipe) != attrgetter(key)(usual)]
+    if changed:
+        tell(f"note: method {recipe.policy.method!r} does not read {', '.join(changed)}")
 
 
 def _check(training: Training) -> None:

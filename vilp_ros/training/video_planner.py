@@ -23,6 +23,9 @@ from vilp_ros.training.config import PlannerTraining
 from vilp_ros.training.features import Features
 from vilp_ros.training.planner import PlannerObjective
 
+PURE_NOISE = 0.2
+"""Share of the samples at the last diffusion time, where every plan starts and few steps follow."""
+
 
 class VideoPlannerObjective(PlannerObjective):
     """Denoises the standardised changes of all views' latents from the present frame to T others.
@@ -49,10 +52,9 @@ class VideoPlannerObjective(PlannerObjective):
         decoders: Sequence[nn.Module] = (),
         frames: Sequence[DiskArray] = (),
     ) -> None:
-        super().__init__(net, features, policy, decoders)
+        super().__init__(net, features, policy, config, decoders)
         self._frames = frames
         self._shared_noise = policy.planner.shared_noise
-        self._pure_noise = config.pure_noise
 
     @override
     def gather(self, steps: np.ndarray) -> dict[str, np.ndarray]:
@@ -70,11 +72,13 @@ class VideoPlannerObjective(PlannerObjective):
         clean = batch["delta"]
         size = len(clean)
         times = random.integers(0, TRAIN_TIMESTEPS, size)
-        last = random.uniform(size) < self._pure_noise
+        share = self._config.pure_noise
+        last = random.uniform(size) < (PURE_NOISE if share is None else share)
         times = torch.where(last, TRAIN_TIMESTEPS - 1, times)
         noise = self.noise(size, random)
         noisy = schedule(self.prediction).add_noise(clean, noise, times)
-        out = self.net(noisy, times, self.context(batch)).float()
+        seen = batch | {"condition": self.blurred(batch["condition"], random)}
+        out = self.net(noisy, times, self.context(seen)).float()
         error = (out - (clean if self.prediction == "sample" else noise)).square()
         return {"loss": error.mean()}
 

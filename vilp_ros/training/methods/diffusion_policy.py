@@ -21,14 +21,16 @@ class DiffusionPolicyTraining(Training):
     """One part, trained end to end; it learns from expert episodes alone."""
 
     stages = (("planner",),)
+    unread = ("planner.noise",)
 
     @override
     def objective(self, name: str, features: Features) -> Objective:
         work, net = self.work, self.net(name)
         assert isinstance(net, ChunkDenoiser)
         policy = work.recipe.policy
-        shrink = work.method.options(policy).shrink
-        return ChunkObjective(net, features, policy.planner.prediction, work.images(shrink))
+        frames = work.images(work.method.options(policy).shrink)
+        pure_noise = work.recipe.planner.pure_noise or 0.0
+        return ChunkObjective(net, features, policy.planner.prediction, frames, pure_noise)
 
 
 class ChunkObjective(Objective):
@@ -41,6 +43,7 @@ class ChunkObjective(Objective):
         features: states, chunks of actions and steps.
         prediction: `sample` or `epsilon`.
         frames: of each view `(F, h, w, 3)` uint8, shrunk.
+        pure_noise: share of the samples at the last diffusion time.
     """
 
     def __init__(
@@ -49,9 +52,11 @@ class ChunkObjective(Objective):
         features: Features,
         prediction: str,
         frames: Sequence[DiskArray],
+        pure_noise: float = 0.0,
     ) -> None:
         super().__init__()
         self.net = net
+        self._pure_noise = pure_noise
         self._f, self._frames, self._prediction = features, frames, prediction
         self.constant("action_std", features.statistics.action_std)
         known = np.flatnonzero(np.isfinite(features.action[:, 0]).all(-1))
@@ -90,7 +95,12 @@ class ChunkObjective(Objective):
     def forward(self, batch: dict[str, Tensor], random: Random) -> dict[str, Tensor]:
         condition = self.condition(batch)
         loss = diffusion_loss(
-            self.net.denoiser, batch["chunk"], condition, self._prediction, random
+            self.net.denoiser,
+            batch["chunk"],
+            condition,
+            self._prediction,
+            random,
+            pure_noise=self._pure_noise,
         )
         return {"loss": loss}
 

@@ -23,4 +23,5 @@ class LdpTraining(Training):
         recipe, net = self.work.recipe, self.net(name)
         if name == "idm":
             return IdmObjective(net, features, recipe.policy.idm.prediction, recipe.idm)
-        return PlannerObjective(net, features, recipe.policy, self.work.decoders())
+        decoders = self.work.decoders()
+        return PlannerObjective(net, features, recipe.policy, recipe.planner, decoders)

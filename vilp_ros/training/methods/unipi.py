@@ -28,6 +28,7 @@ class UnipiTraining(Training):
     """
 
     stages = (("planner", "low_level"),)
+    unread = ("planner.noise", "low_level.noise", "low_level.imagined_share")
     imitates_actions = False
 
     @override
@@ -58,7 +59,9 @@ class UnipiTraining(Training):
         policy = work.recipe.policy
         frames = work.images(work.method.options(policy).shrink)
         if name == "planner":
-            return PixelPlannerObjective(net, features, policy.planner.prediction, frames)
+            pure_noise = work.recipe.planner.pure_noise or 0.0
+            prediction = policy.planner.prediction
+            return PixelPlannerObjective(net, features, prediction, frames, pure_noise)
         share = work.recipe.low_level.suboptimal_share
         return FramePairObjective(net, features, share, frames)
 
@@ -89,10 +92,15 @@ class PixelPlannerObjective(PixelObjective):
     """Denoises the frames to come under the first one, in [-1, 1]."""
 
     def __init__(
-        self, net: nn.Module, features: Features, prediction: str, frames: Sequence[DiskArray]
+        self,
+        net: nn.Module,
+        features: Features,
+        prediction: str,
+        frames: Sequence[DiskArray],
+        pure_noise: float = 0.0,
     ) -> None:
         super().__init__(net, features, frames)
-        self._prediction = prediction
+        self._prediction, self._pure_noise = prediction, pure_noise
 
     @override
     def batch(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
@@ -101,7 +109,9 @@ class PixelPlannerObjective(PixelObjective):
     @override
     def forward(self, batch: dict[str, Tensor], random: Random) -> dict[str, Tensor]:
         first, clean = _pixels(batch["frames"])
-        loss = diffusion_loss(self.net, clean, first, self._prediction, random)
+        loss = diffusion_loss(
+            self.net, clean, first, self._prediction, random, pure_noise=self._pure_noise
+        )
         return {"loss": loss}
 
     @override
