@@ -17,6 +17,7 @@ from vilp_ros.errors import VilpError
 from vilp_ros.policy.config import PolicyConfig, RobustEncoderConfig
 from vilp_ros.policy.registry import METHODS
 from vilp_ros.training.alterations import AlterationConfig
+from vilp_ros.training.ranges import ABOVE_0, check_ranges, in_range
 from vilp_ros.training.registry import TRAININGS
 
 
@@ -95,16 +96,14 @@ class OptimConfig:
         for key, low, high in (
             ("steps", 1, math.inf),
             ("batch_size", 1, math.inf),
-            ("lr", 0, math.inf),
+            ("lr", ABOVE_0, math.inf),
             ("warmup", 0, math.inf),
             ("weight_decay", 0, math.inf),
-            ("grad_clip", 0, math.inf),
-            ("ema", 0, 1),
+            ("grad_clip", ABOVE_0, math.inf),
+            ("ema", 0, 0.999999),  # 1 keeps the weights that it began with
             ("validate_every", 1, math.inf),
         ):
-            found = getattr(self, key)
-            if not low <= found <= high:
-                raise VilpError(f"{key} is {found}, expected {low} to {high}")
+            in_range(key, getattr(self, key), low, high)
 
 
 @dataclass
@@ -279,7 +278,7 @@ class Recipe:
     robust: RobustTraining = field(default_factory=RobustTraining)
 
     def check(self) -> None:
-        """Raises VilpError naming the first number that no training can have."""
+        """Raises VilpError naming the first entry that no training can have."""
         self.policy.check()
         if not 0 <= self.data.validation < 1:
             raise VilpError(f"data.validation is {self.data.validation}, expected 0 to below 1")
@@ -288,6 +287,14 @@ class Recipe:
                 getattr(self, part).optim.check()
         with _named("bc"):
             self.bc.check()
+        check_ranges(self)
+        if twice := [view for view in self.views if self.views.count(view) > 1]:
+            raise VilpError(f"views names {twice[0]} twice")
+        if self.policy.robust_encoder is not None:
+            raise VilpError(
+                "policy.robust_encoder is written by the training: say robust.enabled=true and "
+                "what it is like under robust.encoder"
+            )
 
 
 @contextmanager
@@ -314,7 +321,9 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         )
         recipe = OmegaConf.to_object(merged)
     except (OmegaConfBaseException, TypeError) as error:
-        raise VilpError(f"recipe {path}: {str(error).splitlines()[0]}") from error
+        said, key = str(error).splitlines()[0], getattr(error, "full_key", None)
+        where = f"{key}: " if key and key not in said else ""
+        raise VilpError(f"recipe {path}: {where}{said}") from error
     assert isinstance(recipe, Recipe)
     try:
         METHODS.require(recipe.policy.method)

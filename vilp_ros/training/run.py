@@ -9,8 +9,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -21,17 +20,27 @@ import torch.multiprocessing as mp
 from omegaconf import OmegaConf
 
 from vilp_ros.cluster import end_with_parent
-from vilp_ros.data.episodes import EpisodeFile
-from vilp_ros.data.table import choose
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.bundle import save_bundle
 from vilp_ros.policy.frame_codec import build_autoencoder
-from vilp_ros.policy.registry import METHODS
 from vilp_ros.policy.spec import BundleSpec, load_spec
 from vilp_ros.policy.vqgan import VQGAN
 from vilp_ros.training import checkpoint
 from vilp_ros.training.autoencoder import AutoencoderObjective
-from vilp_ros.training.claim import Read, claim, fingerprint, require_unchanged
+from vilp_ros.training.before import (
+    check_folders,
+    check_parts,
+    check_sources,
+    check_warp,
+    require_autoencoders,
+)
+from vilp_ros.training.claim import (
+    Read,
+    claim,
+    fingerprint,
+    learned_seeds,
+    require_unchanged,
+)
 from vilp_ros.training.config import Recipe
 from vilp_ros.training.features import write_latents
 from vilp_ros.training.loop import Objective, fit
@@ -41,9 +50,6 @@ from vilp_ros.training.registry import TRAININGS
 from vilp_ros.training.robust import train_encoder, write_robust
 from vilp_ros.training.vqgan import VqganObjective
 from vilp_ros.training.work import Work
-
-TRAINED_KIND = "ee_pose"
-"""Action space of all that is trained: what `Policy.act` gives."""
 
 
 def train(
@@ -66,8 +72,10 @@ def train(
         VilpError: `work` belongs to another recipe or other episodes, the episodes do not fit,
             teach nothing or changed meanwhile, or a part diverged.
     """
+    if jobs < 1:
+        raise VilpError(f"--jobs is {jobs}: parts trained at a time, at least 1")
     training = _training(recipe, work)
-    read = first(lambda: _begin(training, tell))
+    read = first(lambda: _begin(training, bundle, tell))
     jobs = jobs if here().num_processes == 1 else 1
     plain = Path(recipe.robust.bundle) if recipe.robust.bundle else work / "plain"
     if not recipe.robust.bundle:
@@ -82,11 +90,15 @@ def _training(recipe: Recipe, work: Path) -> Training:
     return TRAININGS.find(recipe.policy.method)(Work(recipe, work))
 
 
-def _begin(training: Training, tell: Callable[[str], object]) -> Read:
+def _begin(training: Training, bundle: Path, tell: Callable[[str], object]) -> Read:
     """What would stop a part in an hour stops all of them now, and is said once."""
     work, recipe = training.work, training.work.recipe
+    check_folders(recipe, work.folder, bundle)
+    check_sources(recipe)
+    if recipe.robust.bundle or recipe.robust.enabled:
+        tell(check_warp(recipe))
     if not recipe.robust.bundle:
-        _check(training)
+        check_parts(training)
         tell(str(training.usable()))
         _tell_unread(training, tell)
     read = fingerprint(recipe)
@@ -102,82 +114,6 @@ def _tell_unread(training: Training, tell: Callable[[str], object]) -> None:
     changed = [key for key in keys if attrgetter(key)(recipe) != attrgetter(key)(usual)]
     if changed:
         tell(f"note: method {recipe.policy.method!r} does not read {', '.join(changed)}")
-
-
-def _check(training: Training) -> None:
-    work, recipe = training.work, training.work.recipe
-    _require_teachers(training)
-    for source in recipe.data.sources():
-        file, indices = choose(source, tuple(recipe.views))
-        with closing(file):
-            if file.action_kind != TRAINED_KIND:
-                raise VilpError(
-                    f"{source.path} has actions of kind {file.action_kind!r}; what is trained here "
-                    f"gives {TRAINED_KIND!r}: convert its bags under a contract of that kind"
-                )
-            _check_sizes(file, indices, work.views)
-            if work.layout.forecasts_proprio:
-                _check_poses(file, indices)
-    if recipe.robust.enabled:
-        _require_autoencoders(recipe.policy.method)
-    for size in work.views.values() if work.method.autoencodes else ():
-        build_autoencoder(recipe.policy.autoencoder, size)
-    work.method.options(recipe.policy)
-    modules = work.method.parts(recipe.policy, work.views)
-    assert set(modules) == {name for stage in training.stages for name in stage}
-
-
-def _require_teachers(training: Training) -> None:
-    """Raises VilpError where nobody shows what to do, or nothing tells what an action does."""
-    data, method = training.work.recipe.data, training.work.recipe.policy.method
-    if not data.expert and not data.action_free:
-        raise VilpError(
-            "no demonstrations: name a file under data.expert, or, where they have no actions, "
-            "under data.action_free"
-        )
-    if not data.expert and training.imitates_actions:
-        raise VilpError(
-            f"data.expert is empty: method {method!r} imitates actions and learns nothing from "
-            "demonstrations without them; name some that have actions, or train a planner (ldp, "
-            "vilp, unipi)"
-        )
-    if not data.expert and not data.suboptimal:
-        raise VilpError(
-            "no episode has actions: name play (vilp collect --role play) or failures under "
-            "data.suboptimal, or demonstrations that have actions under data.expert"
-        )
-
-
-def _check_sizes(
-    file: EpisodeFile, indices: list[int], views: Mapping[str, tuple[int, int]]
-) -> None:
-    """Raises VilpError where frames differ in size from those of the first episode."""
-    for index in indices:
-        for view, size in views.items():
-            found = file.frames(index, view, np.zeros(1, np.int64)).shape[1:3]
-            if found != size:
-                raise VilpError(
-                    f"{file.path}: frames of {view} are {found[0]}x{found[1]} in episode {index}, "
-                    f"{size[0]}x{size[1]} in the first one: convert its bags under one contract"
-                )
-
-
-def _check_poses(file: EpisodeFile, indices: list[int]) -> None:
-    """Raises VilpError where episodes, such as videos alone, do not tell where the hand is."""
-    lack = sum(file.read(index, ()).info.get("proprio") == "none" for index in indices)
-    if lack:
-        raise VilpError(
-            f"this planner forecasts where the hand will be, and {lack} episodes of "
-            f"{file.path} do not tell where it is: leave them out, or train policy.method vilp"
-        )
-
-
-def _require_autoencoders(method: str) -> None:
-    if not METHODS.find(method).autoencodes:
-        raise VilpError(
-            f"method {method!r} sees with no autoencoder that could be made robust: leave `robust` "
-            "out of the recipe"
-        )
 
 
 def _train_parts(training: Training, jobs: int) -> None:
@@ -298,6 +234,7 @@ def _write_bundle(training: Training, bundle: Path) -> None:
         provenance={
             "recipe": OmegaConf.to_container(OmegaConf.structured(recipe)),
             **_origin(),
+            "seeds": learned_seeds(recipe),
             "episodes": {r: len(table.episodes(r)) for r in np.unique(table.role).tolist()},
             "stages": json.loads(json.dumps(stages)),
         },
@@ -312,7 +249,7 @@ def _write_bundle(training: Training, bundle: Path) -> None:
 def _make_robust(recipe: Recipe, work: Path, plain: Path, bundle: Path, jobs: int) -> None:
     """The last stage: encoders for the bundle `plain`, which with them becomes `bundle`."""
     spec = load_spec(plain)
-    _require_autoencoders(spec.method)
+    require_autoencoders(spec.method)
     views = spec.views
     _parallel([(train_encoder, (recipe, work, plain, view)) for view in views], jobs)
     first(lambda: write_robust(recipe, work, plain, bundle, _origin()))

@@ -1,0 +1,61 @@
+"""What would stop a training in an hour, or spoil its bundle, is said before it begins."""
+
+import pytest
+from synthetic import write_file
+
+from vilp_ros.errors import VilpError
+from vilp_ros.policy.spec import load_spec
+from vilp_ros.share import share_dir
+from vilp_ros.training.config import load_recipe
+from vilp_ros.training.run import train
+
+RECIPE = share_dir() / "config/training/ldp_lift.yaml"
+PARTS = ("autoencoder", "planner", "idm")
+SMALL = "policy.autoencoder={latent_dim: 4, channels: [8, 8, 8]}"
+
+
+def begin(folder, *overrides, out="out"):
+    """As far as it comes; parts of no step would be trained next."""
+    write_file(folder / "e.hdf5")
+    data = f"data={{expert: [{{path: {folder}/e.hdf5}}], suboptimal: []}}"
+    recipe = load_recipe(RECIPE, ["name=x", data, SMALL, *overrides])
+    train(recipe, folder / "work", folder / out)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["data.expert=[{path: E, start: -1}]"], "-1 to 12 were asked for: start counts from 0"),
+        (
+            ["data.expert=[{path: E, count: 3}, {path: F/./e.hdf5, start: 2}]"],
+            "episode 2 of .* is named twice, under data.expert and data.expert",
+        ),
+        (
+            ["data.action_free=[{path: E, start: 9}]"],
+            "episode 9 of .* named twice, under data.expert and data.action_free",
+        ),
+        (["data.validation=0.98"], "all are held out; lower data.validation"),
+        (["policy.horizon=7", "policy.frame_interval=3"], "looks 21 .* ahead .* lasts 20"),
+        (["policy.planner.width=33"], "networks of this recipe cannot be run"),
+        (["robust.enabled=true", "robust.warp.agentveiw=1"], "names 'agentveiw'; the views are"),
+        (["autoencoder.bundle=F/out"], "is the bundle that is trained from"),
+        (["robust.bundle=F/out"], "is the bundle that is trained from"),
+    ],
+)
+def test_what_would_train_something_else_is_refused(tmp_path, overrides, words):
+    there = [o.replace("E", f"{tmp_path}/e.hdf5").replace("F", str(tmp_path)) for o in overrides]
+    with pytest.raises(VilpError, match=words):
+        begin(tmp_path, *there)
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_bundle_that_cannot_be_written_is_said_before_it_is_trained(tmp_path):
+    with pytest.raises(VilpError, match=r"--out .* cannot be a folder: .*e\.hdf5 is a file"):
+        begin(tmp_path, out="e.hdf5/mine")
+
+
+def test_a_plan_may_be_as_long_as_the_longest_demonstration(tmp_path):
+    overrides = ["policy.horizon=20"]
+    overrides += [f"{part}.optim={{steps: 1, batch_size: 2}}" for part in PARTS]
+    begin(tmp_path, *overrides)
+    assert load_spec(tmp_path / "out").provenance["seeds"] == [[0, 11]]

@@ -1,0 +1,175 @@
+"""What would stop a training in an hour, or spoil it without a word, stops it before it begins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.data.table import choose
+from vilp_ros.errors import VilpError
+from vilp_ros.policy.frame_codec import build_autoencoder
+from vilp_ros.policy.registry import METHODS
+from vilp_ros.policy.spec import BundleSpec, load_spec
+from vilp_ros.training.config import Recipe, RobustTraining
+from vilp_ros.training.method import Training
+from vilp_ros.training.work import Work
+
+TRAINED_KIND = "ee_pose"
+"""Action space of all that is trained: what `Policy.act` gives."""
+
+
+def check_folders(recipe: Recipe, work: Path, bundle: Path) -> None:
+    """Raises VilpError where a folder cannot be written, or the bundle would replace its origin."""
+    for made_of in filter(None, (recipe.robust.bundle, recipe.autoencoder.bundle)):
+        if Path(made_of).resolve() == bundle.resolve():
+            raise VilpError(f"--out {bundle} is the bundle that is trained from: name another")
+    for option, folder in (("--work", work), ("--out", bundle)):
+        above = (folder.absolute(), *folder.absolute().parents)
+        there = next(path for path in above if path.exists())
+        if not there.is_dir():
+            raise VilpError(f"{option} {folder} cannot be a folder: {there} is a file")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise VilpError(f"{option} {folder}: {there} cannot be written; name another folder")
+
+
+def check_sources(recipe: Recipe) -> None:
+    """Raises VilpError where an episode is named twice: held out once, it is learned from yet."""
+    named: dict[tuple[Path, int], str] = {}
+    for source in recipe.data.sources():
+        file, chosen = choose(source, ())
+        file.close()
+        for index in chosen:
+            if before := named.get((Path(source.path).resolve(), index)):
+                raise VilpError(
+                    f"episode {index} of {source.path} is named twice, under data.{before} and "
+                    f"data.{source.role}: it could be held out and learned from; set start, count"
+                )
+            named[Path(source.path).resolve(), index] = source.role
+
+
+def check_warp(recipe: Recipe) -> str:
+    """How far each view is warped, in words.
+
+    Raises:
+        VilpError: a factor is for a view that there is not.
+    """
+    robust = recipe.robust
+    views = list(load_spec(robust.bundle).views) if robust.bundle else recipe.views
+    # Of the default, which stays when a recipe adds its own.
+    if unknown := set(robust.warp) - set(views) - set(RobustTraining().warp):
+        raise VilpError(
+            f"robust.warp names {sorted(unknown)[0]!r}; the views are {', '.join(views) or 'none'}"
+        )
+    factors = (f"{view} {robust.warp.get(view, robust.warp_otherwise):g}" for view in views)
+    return f"cameras are moved by (robust.warp): {', '.join(factors)}"
+
+
+def check_parts(training: Training) -> None:
+    """Raises VilpError where the episodes do not fit the recipe, or no such network can be run."""
+    work, recipe = training.work, training.work.recipe
+    _require_teachers(training)
+    for source in recipe.data.sources():
+        file, indices = choose(source, tuple(recipe.views))
+        with closing(file):
+            if file.action_kind != TRAINED_KIND:
+                raise VilpError(
+                    f"{source.path} has actions of kind {file.action_kind!r}; what is trained here "
+                    f"gives {TRAINED_KIND!r}: convert its bags under a contract of that kind"
+                )
+            _check_sizes(file, indices, work.views)
+            if work.layout.forecasts_proprio:
+                _check_poses(file, indices)
+    if recipe.robust.enabled:
+        require_autoencoders(recipe.policy.method)
+    for size in work.views.values() if work.method.autoencodes else ():
+        build_autoencoder(recipe.policy.autoencoder, size)
+    work.method.options(recipe.policy)
+    modules = work.method.parts(recipe.policy, work.views)
+    assert set(modules) == {name for stage in training.stages for name in stage}
+    _run_once(work)
+
+
+def _run_once(work: Work) -> None:
+    """Runs every network, untrained: sizes that do not fit are found by their numbers alone."""
+    recipe, method = work.recipe, work.method
+    file = work.first_file
+    with closing(file):
+        spec = BundleSpec(
+            recipe.name,
+            file.task,
+            dict(work.views),
+            file.action_kind,
+            file.control_period_s,
+            recipe.policy,
+        )
+    try:
+        with torch.random.fork_rng(), torch.inference_mode():
+            for net, inputs in method.examples(spec, method.modules(spec), 1).values():
+                net.eval()(*inputs)
+    except VilpError:
+        raise
+    except Exception as error:  # whatever torch says of a network that cannot be
+        what = str(error).split("\n")[0]
+        raise VilpError(
+            f"the networks of this recipe cannot be run ({what}): change the sizes under policy"
+        ) from error
+
+
+def _require_teachers(training: Training) -> None:
+    """Raises VilpError where nobody shows what to do, or nothing tells what an action does."""
+    data, method = training.work.recipe.data, training.work.recipe.policy.method
+    if not data.expert and not data.action_free:
+        raise VilpError(
+            "no demonstrations: name a file under data.expert, or, where they have no actions, "
+            "under data.action_free"
+        )
+    if not data.expert and training.imitates_actions:
+        raise VilpError(
+            f"data.expert is empty: method {method!r} imitates actions and learns nothing from "
+            "demonstrations without them; name some that have actions, or train a planner (ldp, "
+            "vilp, unipi)"
+        )
+    if not data.expert and not data.suboptimal:
+        raise VilpError(
+            "no episode has actions: name play (vilp collect --role play) or failures under "
+            "data.suboptimal, or demonstrations that have actions under data.expert"
+        )
+
+
+def _check_sizes(
+    file: EpisodeFile, indices: list[int], views: Mapping[str, tuple[int, int]]
+) -> None:
+    """Raises VilpError where frames differ in size from those of the first episode."""
+    for index in indices:
+        for view, size in views.items():
+            found = file.frames(index, view, np.zeros(1, np.int64)).shape[1:3]
+            if found != size:
+                raise VilpError(
+                    f"{file.path}: frames of {view} are {found[0]}x{found[1]} in episode {index}, "
+                    f"{size[0]}x{size[1]} in the first one: convert its bags under one contract"
+                )
+
+
+def _check_poses(file: EpisodeFile, indices: list[int]) -> None:
+    """Raises VilpError where episodes, such as videos alone, do not tell where the hand is."""
+    lack = sum(file.read(index, ()).info.get("proprio") == "none" for index in indices)
+    if lack:
+        raise VilpError(
+            f"this planner forecasts where the hand will be, and {lack} episodes of "
+            f"{file.path} do not tell where it is: leave them out, or train policy.method vilp"
+        )
+
+
+def require_autoencoders(method: str) -> None:
+    """Raises VilpError where a method has no autoencoders that could be made robust."""
+    if not METHODS.find(method).autoencodes:
+        raise VilpError(
+            f"method {method!r} sees with no autoencoder that could be made robust: leave `robust` "
+            "out of the recipe"
+        )
