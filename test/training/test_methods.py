@@ -9,7 +9,7 @@ from synthetic import write_file
 from vilp_ros.cli.main import main
 from vilp_ros.policy.bundle import load_policy
 from vilp_ros.policy.registry import METHODS
-from vilp_ros.training import run
+from vilp_ros.training.before import unread
 from vilp_ros.training.config import load_recipe
 from vilp_ros.training.methods.diffusion_policy import lasting
 from vilp_ros.training.registry import TRAININGS
@@ -82,13 +82,13 @@ def test_settings_that_count_for_nothing_are_named(tmp_path):
     (tmp_path / "recipe.yaml").write_text("data: {expert: [{path: expert.hdf5}]}\n")
     said: list[str] = []
     for method in ("ldp", "diffusion_policy", "unipi"):
-        set_here = [f"policy.method={method}", "planner.noise=1.0", "low_level.noise=0.1"]
+        set_here = [f"policy.method={method}", "idm.noise=0.1", "low_level.noise=0.1"]
         recipe = load_recipe(tmp_path / "recipe.yaml", [*set_here, "name=a"])
-        run._tell_unread(TRAININGS.find(method)(Work(recipe, tmp_path)), said.append)
+        said.append(unread(TRAININGS.find(method)(Work(recipe, tmp_path))))
     assert said == [
         "note: method 'ldp' does not read low_level",
-        "note: method 'diffusion_policy' does not read low_level, planner.noise",
-        "note: method 'unipi' does not read planner.noise, low_level.noise",
+        "note: method 'diffusion_policy' does not read idm, low_level",
+        "note: method 'unipi' does not read idm, low_level.noise",
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import closing
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -173,3 +174,13 @@ def require_autoencoders(method: str) -> None:
             f"method {method!r} sees with no autoencoder that could be made robust: leave `robust` "
             "out of the recipe"
         )
+
+
+def unread(training: Training) -> str:
+    """Names settings that the method does not read, whose author may think that they count."""
+    recipe, usual = training.work.recipe, type(training.work.recipe)()
+    parts = {name for stage in training.stages for name in stage}
+    keys = sorted({"planner", "idm", "low_level", "bc"} - parts) + list(training.unread)
+    changed = [key for key in keys if attrgetter(key)(recipe) != attrgetter(key)(usual)]
+    method = recipe.policy.method
+    return f"note: method {method!r} does not read {', '.join(changed)}" if changed else ""

@@ -163,15 +163,12 @@ class PlannerTraining:
         optim: optimisation.
         pure_noise: share of the samples at the last diffusion time, where every plan starts and few
             steps follow; 1 trains a regression. Null: 0.2 of VILP, 0 of the others.
-        noise: upper bound of the standard deviation of noise on the latents that it sees, drawn per
-            sample.
     """
 
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(steps=3000, batch_size=256, lr=6e-4)
     )
     pure_noise: float | None = None
-    noise: float = 0.0
 
 
 @dataclass

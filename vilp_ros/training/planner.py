@@ -27,7 +27,7 @@ class PlannerObjective(Objective):
         net: the planner.
         features: states and the steps to learn from.
         policy: kind of prediction.
-        config: noise on what it sees, and at which times it denoises.
+        config: share of samples at pure noise.
         decoders: of each view, for pictures of plans beside the truth.
     """
 
@@ -64,22 +64,16 @@ class PlannerObjective(Objective):
 
     @override
     def forward(self, batch: dict[str, Tensor], random: Random) -> dict[str, Tensor]:
-        condition = self.blurred(batch["condition"], random)
-        pure_noise = self._config.pure_noise or 0.0
         loss = diffusion_loss(
-            self.net, batch["delta"], condition, self.prediction, random, self.weight, pure_noise
+            self.net,
+            batch["delta"],
+            batch["condition"],
+            self.prediction,
+            random,
+            self.weight,
+            self._config.pure_noise or 0.0,
         )
         return {"loss": loss}
-
-    def blurred(self, condition: Tensor, random: Random) -> Tensor:
-        """In training, latents seen `(B, C)` with noise on them: few poses are learnt by heart."""
-        if not (self.training and self._config.noise):
-            return condition
-        latents = self._f.layout.latents
-        spread = self._config.noise * random.uniform(len(condition), 1)
-        condition = condition.clone()
-        condition[:, latents] += spread * random.normal(*condition[:, latents].shape)
-        return condition
 
     @override
     def validate(self) -> dict[str, float]:

@@ -38,7 +38,7 @@ _WEIGHTS = (
 def check_ranges(recipe: Any) -> None:
     """Raises VilpError naming the first number of a `Recipe` that is out of its range."""
     for key in _SHARES:
-        in_range(key, attrgetter(key)(recipe), 0, 1)
+        in_range(key, attrgetter(key)(recipe) or 0.0, 0, 1)  # null: the method's own
     for key in _WEIGHTS:
         in_range(key, attrgetter(key)(recipe), 0, math.inf)
     robust = recipe.robust

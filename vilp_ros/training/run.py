@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from vilp_ros.training.before import (
     check_sources,
     check_warp,
     require_autoencoders,
+    unread,
 )
 from vilp_ros.training.claim import (
     Read,
@@ -100,20 +100,11 @@ def _begin(training: Training, bundle: Path, tell: Callable[[str], object]) -> R
     if not recipe.robust.bundle:
         check_parts(training)
         tell(str(training.usable()))
-        _tell_unread(training, tell)
+        if said := unread(training):
+            tell(said)
     read = fingerprint(recipe)
     claim(recipe, work.folder, read)
     return read
-
-
-def _tell_unread(training: Training, tell: Callable[[str], object]) -> None:
-    """Settings that the method does not read: who wrote them may think that they count."""
-    recipe, usual = training.work.recipe, Recipe()
-    parts = {name for stage in training.stages for name in stage}
-    keys = sorted({"planner", "idm", "low_level", "bc"} - parts) + list(training.unread)
-    changed = [key for key in keys if attrgetter(key)(recipe) != attrgetter(key)(usual)]
-    if changed:
-        tell(f"note: method {recipe.policy.method!r} does not read {', '.join(changed)}")
 
 
 def _train_parts(training: Training, jobs: int) -> None:

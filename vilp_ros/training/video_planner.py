@@ -77,8 +77,7 @@ class VideoPlannerObjective(PlannerObjective):
         times = torch.where(last, TRAIN_TIMESTEPS - 1, times)
         noise = self.noise(size, random)
         noisy = schedule(self.prediction).add_noise(clean, noise, times)
-        seen = batch | {"condition": self.blurred(batch["condition"], random)}
-        out = self.net(noisy, times, self.context(seen)).float()
+        out = self.net(noisy, times, self.context(batch)).float()
         error = (out - (clean if self.prediction == "sample" else noise)).square()
         return {"loss": error.mean()}
 

@@ -21,7 +21,6 @@ class DiffusionPolicyTraining(Training):
     """One part, trained end to end; it learns from expert episodes alone."""
 
     stages = (("planner",),)
-    unread = ("planner.noise",)
 
     @override
     def objective(self, name: str, features: Features) -> Objective:

@@ -28,7 +28,7 @@ class UnipiTraining(Training):
     """
 
     stages = (("planner", "low_level"),)
-    unread = ("planner.noise", "low_level.noise", "low_level.imagined_share")
+    unread = ("low_level.noise", "low_level.imagined_share")
     imitates_actions = False
 
     @override
