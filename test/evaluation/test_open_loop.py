@@ -5,14 +5,16 @@ import pytest
 from synthetic import make_episode
 
 from vilp_ros.errors import VilpError
+from vilp_ros.evaluation.closed_loop.agents import encode_episode
 from vilp_ros.evaluation.imagination.open_loop import open_loop
+from vilp_ros.policy.chunk_policy import Seen
 
 
 class Told:
     """Plans what it is told: the pose of the moment, so many metres further along x."""
 
     class spec:  # noqa: N801
-        n_action_steps, n_actions, views = 4, 8, ()
+        n_action_steps, n_actions, views, method = 4, 8, (), "told"
 
     def __init__(self, off_m):
         self.off_m = off_m
@@ -52,6 +54,24 @@ def test_errors_of_policies_and_of_what_needs_no_learning():
     assert rows["far"]["position_mm"]["mean"] == pytest.approx(475, abs=0.5)
     assert rows["near"]["rotation_deg"]["mean"] == pytest.approx(0, abs=0.01)
     assert rows["near"]["gripper_accuracy"] == 1.0
+
+
+class Chunks(Told):
+    """A method of another package, whose state is the observation itself."""
+
+    def encode(self, images, proprio, previous):
+        return Seen(images, proprio, previous)
+
+    def plan(self, state, noise):
+        np.testing.assert_allclose(state.proprio[0] - state.previous[0], 0.01, atol=1e-6)
+        return state.proprio
+
+
+def test_a_state_may_be_whatever_a_method_makes_of_it():
+    report = open_loop({"near": Chunks(0.01)}, [straight()], stride=4)
+    assert report["rows"]["near"]["position_mm"]["mean"] == pytest.approx(15, abs=0.1)
+    with pytest.raises(VilpError, match="are no latents"):
+        encode_episode(Chunks(0.01), straight())
 
 
 def test_disturbed_steps_do_not_count_and_actions_are_needed():

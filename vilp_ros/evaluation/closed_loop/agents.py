@@ -277,18 +277,30 @@ def decode_states(policy: Policy, states: np.ndarray) -> np.ndarray:
 
 
 def encode_episode(policy: Policy, episode: Episode) -> np.ndarray:
-    """States `(T + 1, S)` of all observations of an episode; each begins with its row."""
+    """States `(T + 1, S)` of all observations of an episode; each begins with its row.
+
+    Raises:
+        VilpError: the episode lacks a view, or the method's states are no rows of numbers.
+    """
+    states = [encode_moment(policy, episode, t) for t in range(len(episode) + 1)]
+    if not isinstance(states[0], np.ndarray):
+        raise VilpError(
+            f"states of method {policy.spec.method!r} are no latents: its plans can be compared by "
+            "`vilp eval actions`, and run, but not decoded"
+        )
+    return np.stack(states)
+
+
+def encode_moment(policy: Policy, episode: Episode, t: int) -> Any:
+    """State of one observation, whatever the method makes of it.
+
+    Raises:
+        VilpError: the episode lacks a view.
+    """
     missing = set(policy.spec.views) - set(episode.images)
     if missing:
         raise VilpError(f"the bundle wants views {sorted(missing)}; found {list(episode.images)}")
-    proprio = ee_proprio(episode.ee_pose, episode.gripper_width)
-    return np.stack(
-        [
-            policy.encode(
-                on_canvas([episode.images[view][t] for view in policy.spec.views]),
-                proprio[t],
-                proprio[t - 1] if t else None,
-            )
-            for t in range(len(proprio))
-        ]
-    )
+    recent = slice(max(0, t - 1), t + 1)
+    proprio = ee_proprio(episode.ee_pose[recent], episode.gripper_width[recent])
+    images = on_canvas([episode.images[view][t] for view in policy.spec.views])
+    return policy.encode(images, proprio[-1], proprio[0] if t else None)

@@ -13,7 +13,7 @@ import numpy as np
 
 from vilp_ros.data.episode import Episode
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.closed_loop.agents import encode_episode
+from vilp_ros.evaluation.closed_loop.agents import encode_moment
 from vilp_ros.evaluation.imagination.probes import action_error
 from vilp_ros.geometry import quat_inverse, quat_multiply, quat_to_rotvec, rotvec_to_quat
 
@@ -50,14 +50,13 @@ def open_loop(
     for episode in episodes:
         if episode.actions is None:
             continue
-        states = {name: encode_episode(policy, episode) for name, policy in policies.items()}
         noises = {name: policy.noise(max(episode.seed, 0)) for name, policy in policies.items()}
         for t in range(1, len(episode) - count + 1, stride):
             if episode.disturbed[t : t + count].any():
                 continue
             recorded.append(episode.actions[t : t + count])
             for name, policy in policies.items():
-                plan = policy.plan(states[name][t], noises[name])
+                plan = policy.plan(encode_moment(policy, episode, t), noises[name])
                 found[name].append(policy.act(plan, noises[name])[:count])
             for name, guess in _without_learning(episode, t, count).items():
                 found[name].append(guess)
