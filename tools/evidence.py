@@ -93,7 +93,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     axes.set(xlabel="labelled demonstrations of lift_wide", ylabel="success", ylim=(-0.03, 1.05))
     axes.set_title("; ".join(said[:2]) + "\n" + "; ".join(said[2:]), fontsize="small")
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize="small", loc="lower right")
+    axes.legend(frameon=False, fontsize="small", loc="upper left")
     figure.savefig(path, dpi=110)
 
 
