@@ -185,7 +185,7 @@ def test_table_says_what_does_not_fit(tmp_path):
     path = str(write_file(tmp_path / "a.hdf5", count=2))
     other = str(write_file(tmp_path / "b.hdf5", count=2, task="can"))
     free = str(write_file(tmp_path / "c.hdf5", "action_free", count=2))
-    with pytest.raises(DatasetError, match="holds 2 episodes; 1 to 5"):
+    with pytest.raises(DatasetError, match="holds 2 episodes of role expert; 1 to 5"):
         load_table([Source(path, "expert", 1, 4)], ())
     with pytest.raises(DatasetError, match="different tasks"):
         load_table([Source(path, "expert"), Source(other, "expert")], ())

@@ -175,7 +175,7 @@ def test_what_the_demo_sets_itself_cannot_be_set_twice(word, instead, capsys):
 @pytest.mark.parametrize(
     ("task", "words"),
     [
-        ("fold", "is 'fold', which is none of the simulator's: name one of can"),
+        ("fold", "is 'fold', which is none of the simulator's: name one of arrange_blocks, can"),
         ("", "it has no policy.yaml"),
     ],
 )

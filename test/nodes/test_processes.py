@@ -93,7 +93,7 @@ def test_a_node_that_cannot_begin_says_why_and_ends_with_2(
 def test_what_is_wrong_is_said_before_anything_starts(start, tmp_path):
     from vilp_ros.ros.files import find_contract
 
-    with pytest.raises(VilpError, match="task:=juggle: choose from can, hanoi, lift"):
+    with pytest.raises(VilpError, match="task:=juggle: choose from arrange_blocks, can, hanoi"):
         start("task:=juggle")
     edited = tmp_path / "edited.yaml"
     edited.write_text(

@@ -27,15 +27,15 @@ if __name__ == "__main__":
     from vilp_ros.cli.main import main
     from vilp_ros.training import checkpoint
 
-    header, save_file = np.lib.format.write_array_header_1_0, checkpoint.save_file
+    header, save_whole = np.lib.format.write_array_header_1_0, checkpoint.save_whole
 
     def write_array_header(file, *args, **kwargs):
         header(file, *args, **kwargs)
         time.sleep(SECONDS)
 
-    def save(tensors, path, **kwargs):
-        slowly(lambda path: save_file(tensors, path, **kwargs))(path)
+    def save(tensors, path, metadata):
+        slowly(lambda path: save_whole(tensors, path, metadata))(path)
 
-    np.lib.format.write_array_header_1_0, checkpoint.save_file = write_array_header, save
+    np.lib.format.write_array_header_1_0, checkpoint.save_whole = write_array_header, save
     Path.write_text = slowly(Path.write_text)
     sys.exit(main(sys.argv[1:]))

@@ -27,7 +27,6 @@ from vilp_ros.data.recording import bundle_hash
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.statistics import proportion, wilson
 from vilp_ros.figures import add_json, write_figures
-from vilp_ros.nodes.record.expert import EVALUATION_SEEDS
 from vilp_ros.ros import qos
 from vilp_ros.ros.files import find_model
 
@@ -114,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, help="bundle: a folder, or a name in models/")
     parser.add_argument("--episodes", type=int, default=20)
-    parser.add_argument("--seed-start", type=int, default=EVALUATION_SEEDS)
+    parser.add_argument("--seed-start", type=int, default=700_000)
     parser.add_argument("--limit", type=float, default=20.0, help="simulated seconds an episode")
     parser.add_argument("--contract", default="fr3_direct")
     add_json(parser)

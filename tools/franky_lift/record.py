@@ -28,8 +28,9 @@ from vilp_ros.data.bag import Bag
 from vilp_ros.data.commands import NOISE
 from vilp_ros.data.observe import seconds
 from vilp_ros.data.recording import Library
+from vilp_ros.data.seeds import VALIDATION_SEEDS
 from vilp_ros.errors import VilpError
-from vilp_ros.nodes.record.expert import EVALUATION_SEEDS, drop_unfinished
+from vilp_ros.nodes.record.expert import drop_unfinished
 from vilp_ros.nodes.record.remote import live, say
 from vilp_ros.ros import qos
 from vilp_ros.ros.expert import EXPERT
@@ -112,8 +113,8 @@ def record(arm: Arm, library: Library, args: argparse.Namespace, console: Consol
     broken, began_s = 0, time.monotonic()
     with console.status("starting", refresh_per_second=4) as line:
         while done < args.episodes:
-            if seed >= EVALUATION_SEEDS:
-                raise VilpError(f"seeds from {EVALUATION_SEEDS} on are for evaluation")
+            if seed >= VALIDATION_SEEDS:
+                raise VilpError(f"seeds from {VALIDATION_SEEDS} on are for evaluation")
             head = f"episode {done + 1}/{args.episodes}  seed {seed}  "
             arm.on_tick = lambda head=head: line.update(head + live(arm))
             arm.prepare(seed)
