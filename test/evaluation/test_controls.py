@@ -14,7 +14,6 @@ from vilp_ros.evaluation.closed_loop.agents import OracleRecipe, PolicyRecipe, S
 from vilp_ros.evaluation.closed_loop.controls import choose, make_row, name_bundles
 from vilp_ros.policy.bundle import save_untrained
 from vilp_ros.policy.spec import load_spec
-from vilp_ros.sim import scene
 
 
 @pytest.fixture(scope="module")
@@ -141,12 +140,10 @@ def test_probes_of_a_compiled_bundle(method, tmp_path, capsys):
     assert "views apart in time" in capsys.readouterr().out
 
 
-def test_transfer_is_a_row_for_every_scene(bundles, tmp_path, monkeypatch, capsys):
-    few = {name: scene.VARIATIONS[name] for name in ("none", "blue")}
-    monkeypatch.setattr(scene, "VARIATIONS", few)
+def test_transfer_is_a_row_for_every_scene(bundles, tmp_path, capsys):
     path = tmp_path / "transfer.json"
     words = ["--bundle", str(bundles / "proprio"), "--episodes", "1", "--json", str(path)]
-    assert main(["eval", "transfer", *words]) == 0
+    assert main(["eval", "transfer", *words, "--scenes", "none,blue"]) == 0
     rows = json.loads(path.read_text())["variations"]
     assert list(rows) == ["none", "blue"]
     assert rows["blue"] == rows["none"]  # it has no views: nothing may change
