@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from robosuite.environments.manipulation.lift import Lift
-from robosuite.models.arenas import TableArena
 from robosuite.models.objects import BoxObject
-from robosuite.models.tasks import ManipulationTask
 
-from vilp_ros.sim.scene import OBJECT, OBJECT_TOP, VISIBLE_GROUP
+from vilp_ros.sim.scene import OBJECT, OBJECT_TOP
+from vilp_ros.sim.table import add_mark, table_with, worldbody
 
 LOOKS = {
     "block0_g0": OBJECT,
@@ -55,40 +54,23 @@ class Towers(Lift):
 
     def _load_model(self) -> None:
         super()._load_model()  # places the arm; its table and cube are replaced below
-        arena = TableArena(
-            self.table_full_size, self.table_friction, table_offset=self.table_offset
-        )
-        arena.set_origin([0, 0, 0])
         self.blocks = [
             BoxObject(name=f"block{n}", size=size, rgba=[1, 0, 0, 1])
             for n, size in enumerate(self.SIZES)
         ]
-        self.model = ManipulationTask(
-            mujoco_arena=arena,
-            mujoco_robots=[robot.robot_model for robot in self.robots],
-            mujoco_objects=self.blocks,
-        )
+        self.model = table_with(self, self.blocks)
 
     def edit_model_xml(self, xml: str) -> str:
         """Adds the pads: weightless and without contact, so that their place is part of a state."""
         root = ET.fromstring(super().edit_model_xml(xml))
-        world = root.find("worldbody")
-        assert world is not None, "robosuite gave a model without a worldbody"
+        world = worldbody(root)
         for n in range(self.PLACES):
             body = ET.SubElement(world, "body", name=f"place{n}", gravcomp="1")
             ET.SubElement(body, "freejoint", name=f"place{n}_joint")
             inertia = {"pos": "0 0 0", "mass": "0.01", "diaginertia": "1e-4 1e-4 1e-4"}
             ET.SubElement(body, "inertial", inertia)
-            looks = {
-                "name": f"place{n}_g0",
-                "type": "box",
-                "size": f"{self.PAD} {self.PAD} 0.0005",
-                "rgba": GOAL_PAD if n == self.PLACES - 1 else OTHER_PAD,
-                "contype": "0",
-                "conaffinity": "0",
-                "group": str(VISIBLE_GROUP),
-            }
-            ET.SubElement(body, "geom", looks)
+            colour = GOAL_PAD if n == self.PLACES - 1 else OTHER_PAD
+            add_mark(body, f"place{n}_g0", (self.PAD, self.PAD), colour)
         return ET.tostring(root, encoding="unicode")
 
     def _setup_references(self) -> None:

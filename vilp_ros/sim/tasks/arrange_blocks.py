@@ -11,19 +11,18 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 from robosuite.environments.manipulation.lift import Lift
-from robosuite.models.arenas import TableArena
 from robosuite.models.objects import BoxObject
-from robosuite.models.tasks import ManipulationTask
 
 from vilp_ros.sim.row_expert import BLOCKS, HALF_SIZE, RowExpert
-from vilp_ros.sim.scene import OBJECT, OBJECT_TOP, VISIBLE_GROUP, Camera
+from vilp_ros.sim.scene import OBJECT, OBJECT_TOP, Camera
+from vilp_ros.sim.table import add_mark, table_with, worldbody
 from vilp_ros.sim.task import Disturbance, Task
 
 NEAR = 0.006  # m from the line to the middle of a block that is in the row
 OFF = (0.04, 0.10)  # m from the line to a block at the start, on either side
 REACH, APART = 0.15, 0.09  # m along the line from its middle; between blocks
 _LINE = "0.10 0.55 0.20 1"
-_LINE_SIZE = (NEAR, 0.21, 0.0005)
+_LINE_SIZE = (NEAR, 0.21)
 
 
 class ArrangeBlocks(Lift):
@@ -31,21 +30,13 @@ class ArrangeBlocks(Lift):
 
     def _load_model(self) -> None:
         super()._load_model()  # places the arm; its table and cube are replaced below
-        arena = TableArena(
-            self.table_full_size, self.table_friction, table_offset=self.table_offset
-        )
-        arena.set_origin([0, 0, 0])
         self.blocks = [
             BoxObject(
                 name=f"block{n}", size=HALF_SIZE, rgba=[1, 0, 0, 1], friction=[0.4, 5e-3, 1e-4]
             )
             for n in range(BLOCKS)
         ]
-        self.model = ManipulationTask(
-            mujoco_arena=arena,
-            mujoco_robots=[robot.robot_model for robot in self.robots],
-            mujoco_objects=self.blocks,
-        )
+        self.model = table_with(self, self.blocks)
 
     def edit_model_xml(self, xml: str) -> str:
         """Adds the line; the blocks slide, even on fingers with rubber tips."""
@@ -53,19 +44,9 @@ class ArrangeBlocks(Lift):
         for geom in root.iter("geom"):
             if geom.get("name", "").startswith("block") and geom.get("group") == "0":
                 geom.set("priority", "1")
-        world = root.find("worldbody")
-        assert world is not None, "robosuite gave a model without a worldbody"
-        line = ET.SubElement(world, "body", name="row", pos=f"0 0 {self.table_offset[2]}")
-        looks = {
-            "name": "row_g0",
-            "type": "box",
-            "size": " ".join(map(str, _LINE_SIZE)),
-            "rgba": _LINE,
-            "contype": "0",
-            "conaffinity": "0",
-            "group": str(VISIBLE_GROUP),
-        }
-        ET.SubElement(line, "geom", looks)
+        place = f"0 0 {self.table_offset[2]}"
+        line = ET.SubElement(worldbody(root), "body", name="row", pos=place)
+        add_mark(line, "row_g0", _LINE_SIZE, _LINE)
         return ET.tostring(root, encoding="unicode")
 
     def _setup_references(self) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from robosuite.environments.manipulation.lift import Lift
-from robosuite.models.arenas import TableArena
 from robosuite.models.objects import BoxObject
-from robosuite.models.tasks import ManipulationTask
 from robosuite.utils.placement_samplers import UniformRandomSampler
 
 from vilp_ros.sim.block_expert import BlockExpert
+from vilp_ros.sim.table import table_with
 from vilp_ros.sim.tasks import lift
 
 HALF_SIZE = (0.03, 0.03, 0.02)
@@ -26,10 +25,6 @@ class LiftWide(Lift):
 
     def _load_model(self) -> None:
         super()._load_model()  # places the arm; its table and cube are replaced below
-        arena = TableArena(
-            self.table_full_size, self.table_friction, table_offset=self.table_offset
-        )
-        arena.set_origin([0, 0, 0])
         self.cube = BoxObject(name="cube", size=HALF_SIZE, rgba=[1, 0, 0, 1])
         self.placement_initializer = UniformRandomSampler(
             name="ObjectSampler",
@@ -42,11 +37,7 @@ class LiftWide(Lift):
             z_offset=0.001,
             rng=self.rng,
         )
-        self.model = ManipulationTask(
-            mujoco_arena=arena,
-            mujoco_robots=[robot.robot_model for robot in self.robots],
-            mujoco_objects=self.cube,
-        )
+        self.model = table_with(self, self.cube)
 
 
 TASK = replace(

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 from robosuite.environments.manipulation.lift import Lift
-from robosuite.models.arenas import TableArena
 from robosuite.models.objects import CompositeObject
-from robosuite.models.tasks import ManipulationTask
 
 from vilp_ros.sim.motion import object_yaw
 from vilp_ros.sim.push_expert import PushExpert
 from vilp_ros.sim.push_model import STICK_RADIUS, nearest
-from vilp_ros.sim.scene import OBJECT_TOP, VISIBLE_GROUP, Camera
+from vilp_ros.sim.scene import OBJECT_TOP, Camera
+from vilp_ros.sim.table import add_mark, table_with, worldbody
 from vilp_ros.sim.task import Disturbance, Task
 from vilp_ros.sim.tee import RECTANGLES, STICK_LENGTH, THICKNESS, coverage, seen_from, turned
 
@@ -37,10 +36,6 @@ class PushT(Lift):
     def _load_model(self) -> None:
         super()._load_model()  # places the arm; its table and cube are replaced below
         self.robots[0].init_qpos = _REST
-        arena = TableArena(
-            self.table_full_size, self.table_friction, table_offset=self.table_offset
-        )
-        arena.set_origin([0, 0, 0])
         half = THICKNESS / 2
         self.tee = CompositeObject(
             name="T",
@@ -54,11 +49,7 @@ class PushT(Lift):
             solref=[0.01, 1.0],
             solimp=[0.95, 0.99, 0.001],
         )
-        self.model = ManipulationTask(
-            mujoco_arena=arena,
-            mujoco_robots=[robot.robot_model for robot in self.robots],
-            mujoco_objects=self.tee,
-        )
+        self.model = table_with(self, self.tee)
 
     def edit_model_xml(self, xml: str) -> str:
         """Adds the stick and the outline."""
@@ -68,10 +59,8 @@ class PushT(Lift):
                 geom.attrib.update({"priority": "1", "conaffinity": "3"})
         site = root.find(".//site[@name='gripper0_right_grip_site']")
         hand = root.find(".//site[@name='gripper0_right_grip_site']/..")
-        world = root.find("worldbody")
         assert site is not None, "robosuite gave a hand without its site"
         assert hand is not None
-        assert world is not None
         tip = float(site.get("pos", "").split()[2])
         stick = {
             "name": "stick",
@@ -88,13 +77,10 @@ class PushT(Lift):
         ET.SubElement(hand, "geom", stick)
         x, y, yaw = GOAL
         place = f"{x} {y} {self.table_offset[2]}"
-        goal = ET.SubElement(world, "body", name="goal", pos=place, euler=f"0 0 {yaw}")
+        goal = ET.SubElement(worldbody(root), "body", name="goal", pos=place, euler=f"0 0 {yaw}")
         for n, (middle, size) in enumerate(RECTANGLES):
-            shape = {"type": "box", "size": f"{size[0]} {size[1]} 0.0005"}
             place = f"{middle[0]} {middle[1]} {0.0001 * n}"
-            free = {"contype": "0", "conaffinity": "0", "group": str(VISIBLE_GROUP)}
-            looks = {"name": f"goal_g{n}", "rgba": _OUTLINE, "pos": place}
-            ET.SubElement(goal, "geom", {**shape, **looks, **free})
+            add_mark(goal, f"goal_g{n}", size, _OUTLINE, place)
         return ET.tostring(root, encoding="unicode")
 
     def _setup_references(self) -> None:
