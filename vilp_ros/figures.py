@@ -15,9 +15,12 @@ def add_json(parser: ArgumentParser, what: str = "write the figures to this file
 
 def write_figures(path: Path | None, figures: Any) -> None:
     """Writes figures whole or not at all; without a path, nowhere."""
-    if path is None:
-        return
-    text = json.dumps(figures, indent=2) + "\n"
+    if path is not None:
+        write_whole(path, json.dumps(figures, indent=2) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text whole or not at all: cut off, what stood there before still does."""
     if _is_device(path):
         path.write_text(text)
         return

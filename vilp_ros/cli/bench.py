@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
 from vilp_ros.errors import VilpError
-from vilp_ros.figures import add_json, write_figures
+from vilp_ros.figures import add_json, writable, write_figures, write_whole
 
 FEW = 3
 """Plans and steps of each recipe of `vilp bench methods`: of some, one takes minutes."""
@@ -33,7 +34,9 @@ has run the last line yet, and no figure of the README is of one.
 `vilp bench methods` times untrained networks of recipes beside each other, each in a process of
 its own, on one thread: a whole plan at the recipe's denoising steps, and a training step of the
 part that imagines or acts, with the most memory that either took. Beside the clock stand the
-processor's seconds.
+processor's seconds. The files of --json and --markdown are written after every recipe. Cut off,
+the same command goes on where it was: a row of --json stays where recipe, --batch, --repeats,
+device and machine are the same; remove the file to measure all anew.
 
   vilp bench methods --recipes config/training/ldp_lift_wide.yaml config/training/dp_paper.yaml
 
@@ -83,7 +86,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipes", nargs="+", type=Path, metavar="RECIPE", default=[], help="what is timed"
     )
     beside.add_argument("--batch", type=int, metavar="N", default=1, help="of a training step")
-    beside.add_argument("--markdown", type=Path, metavar="PATH", help="write the table here too")
+    beside.add_argument(
+        "--markdown", type=writable, metavar="PATH", help="write the table here too"
+    )
     late = parser.add_argument_group("delay")
     late.add_argument(
         "--delays", type=_numbers, metavar="LIST", default="0,50,100,200", help="ms a plan is late"
@@ -150,15 +155,29 @@ def _methods(args: argparse.Namespace) -> int:
     aside = Console(stderr=True, highlight=False)
     device = "cpu" if args.device == "auto" else args.device
     repeats = min(args.repeats, FEW)
-    report = compare(
-        args.recipes, args.batch, repeats, device, lambda row: aside.print(f"{row['of']} done")
-    )
-    write_figures(args.json, report)
-    table = markdown(report)
-    if args.markdown is not None:
-        args.markdown.write_text(table)
-    print(table, end="")
+
+    def note(report: dict[str, Any], name: str, kept: bool) -> None:
+        write_figures(args.json, report)
+        if args.markdown is not None:
+            write_whole(args.markdown, markdown(report))
+        aside.print(f"{name} {'kept as measured before' if kept else 'done'}", soft_wrap=True)
+
+    before = _table_in(args.json)
+    report = compare(args.recipes, args.batch, repeats, device, before, note)
+    print(markdown(report), end="")
     return 0
+
+
+def _table_in(path: Path | None) -> dict[str, Any] | None:
+    """What an earlier run left in the file of --json, if it is a table of recipes."""
+    if path is None or not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text())
+        alike = all("recipe" in row for row in found["rows"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if alike else None
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vilp_ros.data.digest import digest
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.bench import machine
 
@@ -53,37 +55,73 @@ def compare(
     batch: int,
     repeats: int,
     device: str,
-    tell: Callable[[dict[str, Any]], None] = lambda row: None,
+    before: dict[str, Any] | None = None,
+    tell: Callable[[dict[str, Any], str, bool], None] = lambda report, name, kept: None,
 ) -> dict[str, Any]:
-    """The table.
+    """The table, going on with one that was cut off.
 
     Args:
         recipes: files as in config/training.
         batch: samples of a training step, the same for all.
         repeats: measured plans and steps of each.
         device: `cpu` or `cuda`.
-        tell: called with every row as soon as it is measured.
+        before: an earlier table. Its rows stay where recipe, batch, repeats, device and machine
+            are the same.
+        tell: called after every recipe, with the table so far, the recipe's name and whether its
+            row was kept.
 
     Returns:
-        `{machine, batch, device, rows}`; a row has the recipe's name (`of`), `method`,
-        `parameters`, `steps` (denoising steps of a plan), `plan` and `train`, both with seconds
-        (`wall_s`, `cpu_s`) and `memory_mb` at most: of the process on a CPU, of torch's allocator
-        on CUDA. A plan is its encoding, all its steps and its actions, timed at one step and at two
-        and counted up; a training step is one of the part that imagines or acts, the first of the
+        `{machine, batch, repeats, device, rows}`; a row has the recipe's name (`of`), a digest of
+        what it says (`recipe`), the `load_average` that it began under, `method`, `parameters`,
+        `steps` (denoising steps of a plan), `plan` and `train`, both with seconds (`wall_s`,
+        `cpu_s`) and `memory_mb` at most: of the process on a CPU, of torch's allocator on CUDA. A
+        plan is its encoding, all its steps and its actions, timed at one step and at two and
+        counted up; a training step is one of the part that imagines or acts, the first of the
         recipe's method.
 
     Raises:
         VilpError: a recipe cannot be read or built, or a process died.
     """
-    rows = []
     facts = machine()
-    for recipe in recipes:
-        job = Job(str(recipe), batch, repeats, device)
-        row = {"of": Path(recipe).stem} | _alone(_plan, job)
-        row |= {"train": _alone(_train, job)}
-        rows.append(row)
-        tell(row)
-    return {"machine": facts, "batch": batch, "device": device, "rows": rows}
+    del facts["load_average"]  # of each row: it changes while they are measured
+    report = {"machine": facts, "batch": batch, "repeats": repeats, "device": device}
+    contents = [_content(recipe) for recipe in recipes]
+    rows = _rows_alike(before or {}, report, contents)
+    for recipe, content in zip(recipes, contents, strict=True):
+        kept = content in rows
+        if not kept:
+            job = Job(str(recipe), batch, repeats, device)
+            row = {"recipe": content, "load_average": os.getloadavg()[0]}
+            rows[content] = row | _alone(_plan, job) | {"train": _alone(_train, job)}
+        # With the kept rows that are still to come: cut off again, the table has lost none.
+        report["rows"] = [
+            {"of": Path(name).stem} | rows[known]
+            for name, known in zip(recipes, contents, strict=True)
+            if known in rows
+        ]
+        tell(report, Path(recipe).stem, kept)
+    return report
+
+
+def _content(recipe: str | Path) -> str:
+    """Of all that a recipe says, its name aside."""
+    from vilp_ros.training.config import load_recipe
+
+    said = asdict(load_recipe(recipe, ["name=untrained"]))
+    return digest([json.dumps(said, sort_keys=True)])
+
+
+def _rows_alike(
+    before: dict[str, Any], report: dict[str, Any], contents: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """The rows of an earlier table that would be measured again, by their recipe."""
+    if {key: before.get(key) for key in report} != report:
+        return {}
+    return {
+        row["recipe"]: {key: row[key] for key in row if key != "of"}
+        for row in before["rows"]
+        if row["recipe"] in contents
+    }
 
 
 def _alone(measure: Callable[[Job], dict[str, Any]], job: Job) -> dict[str, Any]:
@@ -247,9 +285,10 @@ def markdown(report: dict[str, Any]) -> str:
     """The table for a page."""
     facts = report["machine"]
     where = facts["cpu"] if report["device"] == "cpu" else str(facts.get("gpu"))
+    load = max(row["load_average"] for row in report["rows"])
     lines = [
         f"One thread of {where}" if report["device"] == "cpu" else where,
-        f"load average {facts['load_average'][0]:.1f} of {facts['cores']} cores, "
+        f"load average up to {load:.1f} of {facts['cores']} cores, "
         f"training batch {report['batch']}; processor seconds, in brackets those of the clock.",
         "",
         "| recipe | method | parameters | steps | plan | its memory | training step | its memory |",
