@@ -12,8 +12,8 @@ SIZES = {"agentview": SIZE, "eye_in_hand": SIZE}
 def make_episode(
     seed: int, role: str = "expert", length: int = 20, mode: str = "nearest", sizes=SIZES
 ):
-    """The arm wanders, and a bright square in the picture follows it."""
-    rng = np.random.default_rng(seed)
+    """The arm wanders, in each role on its own ways; a bright square in the picture follows it."""
+    rng = np.random.default_rng(seed if role == "expert" else [seed, *role.encode()])
     start = np.array([0.45, 0.0, 0.3])
     position = start + np.cumsum(rng.normal(0, 0.004, (length + 1, 3)), axis=0)
     pose = np.concatenate([position, np.tile([1.0, 0, 0, 0], (length + 1, 1))], axis=1)

@@ -1,11 +1,16 @@
 """What would stop a training in an hour, or spoil its bundle, is said before it begins."""
 
-import pytest
-from synthetic import write_file
+import json
 
+import numpy as np
+import pytest
+from synthetic import make_episode, write_file
+
+from vilp_ros.data.episode_writer import EpisodeWriter
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.spec import load_spec
 from vilp_ros.share import share_dir
+from vilp_ros.training.before import check_sources
 from vilp_ros.training.config import load_recipe
 from vilp_ros.training.run import train
 
@@ -47,6 +52,47 @@ def test_what_would_train_something_else_is_refused(tmp_path, overrides, words):
     with pytest.raises(VilpError, match=words):
         begin(tmp_path, *there)
     assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("role", ["expert", "action_free"])
+def test_a_recording_under_another_name_is_refused(tmp_path, role):
+    """A copy whose labels, targets and pictures are others': where the hand went tells it."""
+    with EpisodeWriter(tmp_path / "copy.hdf5", task="lift") as writer:
+        for seed in (100, 4):
+            episode = make_episode(seed)
+            episode.seed, episode.actions = -1, episode.actions * np.float32(0.999)
+            episode.images = {view: 255 - frames for view, frames in episode.images.items()}
+            writer.add(episode)
+    found = {"expert": [{"path": f"{tmp_path}/e.hdf5"}], "suboptimal": []}
+    found.setdefault(role, []).append({"path": f"{tmp_path}/copy.hdf5"})
+    words = rf"episode 1 of .*copy\.hdf5 \(data\.{role}\) .* episode 4 of .*e\.hdf5 \(data\.exp"
+    with pytest.raises(VilpError, match=words):
+        begin(tmp_path, f"data={json.dumps(found)}")
+    found[role][-1]["count"] = 1
+    check_sources(load_recipe(RECIPE, ["name=x", f"data={json.dumps(found)}"]))
+
+
+def test_videos_alone_are_known_by_their_pictures(tmp_path):
+    """Nothing in them tells where a hand was, so that all that is told is alike."""
+
+    def write(name, *seeds):
+        with EpisodeWriter(tmp_path / name, task="lift") as writer:
+            for seed in seeds:
+                episode = make_episode(seed, "action_free")
+                episode.ee_pose[:] = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]
+                episode.info["proprio"] = "none"
+                writer.add(episode)
+
+    def check(*names):
+        found = [{"path": f"{tmp_path}/{name}"} for name in names]
+        data = json.dumps({"expert": [], "action_free": found, "suboptimal": []})
+        check_sources(load_recipe(RECIPE, ["name=x", f"data={data}"]))
+
+    write("a.hdf5", 0, 1, 2)
+    write("b.hdf5", 3, 1)
+    check("a.hdf5")
+    with pytest.raises(VilpError, match=r"episode 1 of .*b\.hdf5 .* episode 1 of .*a\.hdf5"):
+        check("a.hdf5", "b.hdf5")
 
 
 def test_a_bundle_that_cannot_be_written_is_said_before_it_is_trained(tmp_path):

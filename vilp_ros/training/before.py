@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vilp_ros.data.digest import digest
 from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.data.table import choose
 from vilp_ros.errors import VilpError
@@ -23,6 +24,8 @@ from vilp_ros.training.work import Work
 
 TRAINED_KIND = "ee_pose"
 """Action space of all that is trained: what `Policy.act` gives."""
+PICTURES = 16
+"""Of a video, by which it is known again."""
 
 
 def check_folders(recipe: Recipe, work: Path, bundle: Path) -> None:
@@ -40,18 +43,40 @@ def check_folders(recipe: Recipe, work: Path, bundle: Path) -> None:
 
 
 def check_sources(recipe: Recipe) -> None:
-    """Raises VilpError where an episode is named twice: held out once, it is learned from yet."""
+    """Raises VilpError where an episode is there twice: held out once, it is learned from yet."""
     named: dict[tuple[Path, int], str] = {}
+    recorded: dict[str, str] = {}
     for source in recipe.data.sources():
         file, chosen = choose(source, ())
-        file.close()
-        for index in chosen:
-            if before := named.get((Path(source.path).resolve(), index)):
-                raise VilpError(
-                    f"episode {index} of {source.path} is named twice, under data.{before} and "
-                    f"data.{source.role}: it could be held out and learned from; set start, count"
-                )
-            named[Path(source.path).resolve(), index] = source.role
+        with closing(file):
+            for index in chosen:
+                if before := named.get((Path(source.path).resolve(), index)):
+                    raise VilpError(
+                        f"episode {index} of {source.path} is named twice, under data.{before} and "
+                        f"data.{source.role}: it could be held out and learned from; set start, "
+                        "count"
+                    )
+                named[Path(source.path).resolve(), index] = source.role
+                here = f"episode {index} of {source.path} (data.{source.role})"
+                there = recorded.setdefault(_recording(file, index), here)
+                if there != here:
+                    raise VilpError(
+                        f"{here} is the same recording as {there}: it could be held out and "
+                        "learned from; leave one of them out, by its file or by start, count"
+                    )
+
+
+def _recording(file: EpisodeFile, index: int) -> str:
+    """Of an episode's way through space, which its copies share whatever else was changed in them.
+
+    No two recordings of an arm have it in common to the last bit. Where nothing tells it, such as
+    in videos alone, of some pictures.
+    """
+    episode = file.read(index, ())
+    if episode.info.get("proprio") != "none":
+        return digest([episode.ee_pose[:, :3], episode.gripper_width])
+    picks = np.unique(np.linspace(0, len(episode), PICTURES).astype(np.int64))
+    return digest(file.frames(index, view, picks) for view in file.views)
 
 
 def check_warp(recipe: Recipe) -> str:
