@@ -76,6 +76,21 @@ class Random:
         return drawn.to(self._device)
 
 
+def draw_times(count: int, random: Random, pure_noise: float | None) -> Tensor:
+    """Diffusion times `(count,)` of training samples, uniform but for those at the last one.
+
+    Args:
+        count: of the samples.
+        random: source of the times.
+        pure_noise: share of the samples at the last time, 0 to 1; None: as many as chance has it.
+    """
+    times = random.integers(0, TRAIN_TIMESTEPS, count)
+    if pure_noise:
+        last = random.uniform(count) < pure_noise
+        times = torch.where(last, TRAIN_TIMESTEPS - 1, times)
+    return times
+
+
 def diffusion_loss(
     net: Callable[[Tensor, Tensor, Tensor], Tensor],
     clean: Tensor,
@@ -83,7 +98,7 @@ def diffusion_loss(
     prediction: str,
     random: Random,
     weight: Tensor | None = None,
-    pure_noise: float = 0.0,
+    pure_noise: float | None = None,
 ) -> Tensor:
     """Mean squared error of one denoising step at a random time, one time per sample.
 
@@ -94,12 +109,9 @@ def diffusion_loss(
         prediction: `sample` or `epsilon`.
         random: source of times and noise, seeded by the training step for exact resume.
         weight: weights of the last dimension, mean one.
-        pure_noise: share of the samples at the last time.
+        pure_noise: as in `draw_times`.
     """
-    times = random.integers(0, TRAIN_TIMESTEPS, len(clean))
-    if pure_noise:
-        last = random.uniform(len(clean)) < pure_noise
-        times = torch.where(last, TRAIN_TIMESTEPS - 1, times)
+    times = draw_times(len(clean), random, pure_noise)
     noise = random.normal(*clean.shape)
     noisy = schedule(prediction).add_noise(clean, noise, times)
     error = net(noisy, times, condition).float() - (clean if prediction == "sample" else noise)

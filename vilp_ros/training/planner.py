@@ -71,7 +71,7 @@ class PlannerObjective(Objective):
             self.prediction,
             random,
             self.weight,
-            self._config.pure_noise or 0.0,
+            self._config.pure_noise,
         )
         return {"loss": loss}
 

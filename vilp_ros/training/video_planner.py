@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
 from vilp_ros.data.disk_array import DiskArray
-from vilp_ros.policy.config import TRAIN_TIMESTEPS, PolicyConfig
+from vilp_ros.policy.config import PolicyConfig
 from vilp_ros.policy.diffusion import (
     Random,
     at_one_time,
+    draw_times,
     sample,
     schedule,
     share_noise,
@@ -71,10 +71,8 @@ class VideoPlannerObjective(PlannerObjective):
     def forward(self, batch: dict[str, Tensor], random: Random) -> dict[str, Tensor]:
         clean = batch["delta"]
         size = len(clean)
-        times = random.integers(0, TRAIN_TIMESTEPS, size)
         share = self._config.pure_noise
-        last = random.uniform(size) < (PURE_NOISE if share is None else share)
-        times = torch.where(last, TRAIN_TIMESTEPS - 1, times)
+        times = draw_times(size, random, PURE_NOISE if share is None else share)
         noise = self.noise(size, random)
         noisy = schedule(self.prediction).add_noise(clean, noise, times)
         out = self.net(noisy, times, self.context(batch)).float()

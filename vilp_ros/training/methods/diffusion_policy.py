@@ -28,7 +28,7 @@ class DiffusionPolicyTraining(Training):
         assert isinstance(net, ChunkDenoiser)
         policy = work.recipe.policy
         frames = work.images(work.method.options(policy).shrink)
-        pure_noise = work.recipe.planner.pure_noise or 0.0
+        pure_noise = work.recipe.planner.pure_noise
         return ChunkObjective(net, features, policy.planner.prediction, frames, pure_noise)
 
 
@@ -42,7 +42,7 @@ class ChunkObjective(Objective):
         features: states, chunks of actions and steps.
         prediction: `sample` or `epsilon`.
         frames: of each view `(F, h, w, 3)` uint8, shrunk.
-        pure_noise: share of the samples at the last diffusion time.
+        pure_noise: as in `draw_times`.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ChunkObjective(Objective):
         features: Features,
         prediction: str,
         frames: Sequence[DiskArray],
-        pure_noise: float = 0.0,
+        pure_noise: float | None = None,
     ) -> None:
         super().__init__()
         self.net = net

@@ -59,7 +59,7 @@ class UnipiTraining(Training):
         policy = work.recipe.policy
         frames = work.images(work.method.options(policy).shrink)
         if name == "planner":
-            pure_noise = work.recipe.planner.pure_noise or 0.0
+            pure_noise = work.recipe.planner.pure_noise
             prediction = policy.planner.prediction
             return PixelPlannerObjective(net, features, prediction, frames, pure_noise)
         share = work.recipe.low_level.suboptimal_share
@@ -97,7 +97,7 @@ class PixelPlannerObjective(PixelObjective):
         features: Features,
         prediction: str,
         frames: Sequence[DiskArray],
-        pure_noise: float = 0.0,
+        pure_noise: float | None = None,
     ) -> None:
         super().__init__(net, features, frames)
         self._prediction, self._pure_noise = prediction, pure_noise
