@@ -55,6 +55,26 @@ def test_there_and_back(tmp_path, to):
         translate([ours], "hdf5", theirs, to)
 
 
+@pytest.mark.parametrize("period_s", [0.08, 0.0333, 0.04])
+@pytest.mark.parametrize("to", SUFFIX)
+def test_a_rate_is_kept_or_refused(tmp_path, to, period_s):
+    ours, theirs = tmp_path / "a.hdf5", tmp_path / SUFFIX[to]
+    with EpisodeWriter(ours, task="lift", control_period_s=period_s) as writer:
+        writer.add(make_episode(0))
+    if (to, period_s) == ("lerobot", 0.08):
+        with pytest.raises(
+            DatasetError, match=r"0\.08 s has 12\.5: .* 0\.08333 s \(12\) or 0\.07692"
+        ):
+            translate([ours], "hdf5", theirs, to)
+        assert not theirs.exists()
+        return
+    translate([ours], "hdf5", theirs, to)
+    translate([theirs], to, tmp_path / "b.hdf5", "hdf5")
+    found = EpisodeFile(tmp_path / "b.hdf5").control_period_s
+    # Whole frames a second, of which 0.0333 s is meant to be 30.
+    assert found == pytest.approx(1 / 30 if (to, period_s) == ("lerobot", 0.0333) else period_s)
+
+
 @pytest.mark.parametrize("kind", ["hdf5", *SUFFIX])
 def test_an_import_given_twice_writes_its_episodes_once(tmp_path, capsys, kind):
     ours, out = dataset(tmp_path / "a.hdf5", "expert", "expert"), tmp_path / "o.hdf5"

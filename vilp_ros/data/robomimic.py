@@ -44,7 +44,9 @@ class RobomimicWriter:
         self._file = h5py.File(path, "w")
         self._data = self._file.create_group("data")
         ours = {"actions": "absolute", "kind": meta.action_kind, "task": meta.task}
-        env = {"control_freq": round(1 / meta.control_period_s), _OURS: ours}
+        rate_hz = 1 / meta.control_period_s
+        whole = round(rate_hz) if rate_hz.is_integer() else rate_hz  # as robosuite's: any number
+        env = {"control_freq": whole, _OURS: ours}
         self._data.attrs["env_args"] = json.dumps(
             {"env_name": meta.task, "type": 1, "env_kwargs": env}
         )

@@ -22,12 +22,29 @@ ACTION_NAMES = (*POSE_NAMES, "gripper.width")
 _IMAGES = "observation.images."
 _DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 _PER_CHUNK = 1000
+WRITTEN = 2.5e-3
+"""Share that a period is off by when it was written in a few digits, such as 0.0333 or 0.0167 s."""
 
 
 def state_names(joints: int) -> tuple[str, ...]:
     """Names of the state of an arm of so many joints."""
     velocities = tuple(f"joint{k}.velocity" for k in range(1, joints + 1))
     return (*ACTION_NAMES, *_positions(joints), *velocities)
+
+
+def _whole_fps(period_s: float) -> int:
+    """What LeRobot tells time by: its `fps` is an integer."""
+    rate_hz = 1 / period_s
+    fps = round(rate_hz)
+    if abs(rate_hz - fps) > WRITTEN * rate_hz:
+        near = (int(rate_hz), int(rate_hz) + 1)
+        periods = " or ".join(f"{1 / n:.4g} s ({n})" for n in near)
+        raise DatasetError(
+            f"LeRobot counts whole frames a second; a control period of {period_s:g} s has "
+            f"{rate_hz:.4g}: write robomimic or zarr, or make the dataset with control_period_s "
+            f"{periods}"
+        )
+    return fps
 
 
 def _positions(joints: int) -> tuple[str, ...]:
@@ -43,10 +60,13 @@ class LeRobotWriter:
         path: the folder.
         meta: of the dataset.
         joints: whether the state holds the arm's joints beside pose and gripper width.
+
+    Raises:
+        DatasetError: the control period is not that of a whole number of frames a second.
     """
 
     def __init__(self, path: Path, meta: Meta, joints: bool = True) -> None:
-        self._pa = arrow()
+        self._pa, self._fps = arrow(), _whole_fps(meta.control_period_s)
         self._path, self._meta, self._with_joints = path, meta, joints
         self._turned = Continuous(meta.action_kind)
         self._rows: list[dict[str, Any]] = []
@@ -86,7 +106,7 @@ class LeRobotWriter:
         steps = np.arange(length)
         ends = {"next.done": steps == length - 1, "disturbed": np.append(episode.disturbed, False)}
         plain = {
-            "timestamp": (steps * self._meta.control_period_s).astype(np.float32),
+            "timestamp": (steps / self._fps).astype(np.float32),
             "frame_index": steps,
             "episode_index": np.full(length, number),
             "index": self._total + steps,
@@ -137,7 +157,7 @@ class LeRobotWriter:
             "chunks_size": _PER_CHUNK,
             "data_files_size_in_mb": 100,
             "video_files_size_in_mb": 200,
-            "fps": round(1 / self._meta.control_period_s),
+            "fps": self._fps,
             "splits": {"train": f"0:{len(self._rows)}"},
             "data_path": _DATA,
             "video_path": None,

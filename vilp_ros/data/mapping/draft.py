@@ -72,7 +72,7 @@ def draft_map(
         rows: one of its episodes; None where there is nothing but pictures.
     """
     lines = [_HEAD.format(about=about, folder=folder, source=source)]
-    lines += [f"control_period_s: {round(1 / rate_hz, 4):g}", "views:"]
+    lines += [f"control_period_s: {1 / rate_hz:.6g}", "views:"]
     for key, (height, width) in views:
         size = list(fitting_size(height, width))
         lines += [f"  {bare_name(key)}:", f"    key: {key}"]
