@@ -91,6 +91,16 @@ def test_episodes_that_were_learned_from_are_counted_and_said(folder, tmp_path, 
     assert str(Learned.of(spec, "lift", range(2, 40))) == ""
 
 
+def test_late_plans_on_episodes_that_were_learned_from_are_said(folder, tmp_path, capsys):
+    out = tmp_path / "late.json"
+    words = ["--episodes", "1", "--seed-start", "599999", "--delays", "0", "--json", str(out)]
+    assert main(["bench", "delay", "--bundle", str(folder / "one/bundle"), *words]) == 0
+    assert "1 of 1 episodes are of seeds below 600000" in capsys.readouterr().err
+    report = json.loads(out.read_text())
+    assert report["learned_seeds"] == report["seeds"] == [599_999]
+    assert [row["delay_ms"] for row in report["rows"]] == [0]
+
+
 def test_seeds_are_kept_as_ranges():
     assert as_ranges([7, 3, -1, 4, 5, 7]) == [[3, 5], [7, 7]]
     assert within([2, 3, 5, 6, 7], [[3, 5], [7, 7]]) == [3, 5, 7]

@@ -13,6 +13,7 @@ def run_delay(args: argparse.Namespace) -> int:
     """Measures, prints the table, writes the JSON file."""
     from rich.console import Console
 
+    from vilp_ros.cli.learned import note_learned, warn
     from vilp_ros.contract import Contract
     from vilp_ros.evaluation.closed_loop.agents import PolicyRecipe
     from vilp_ros.evaluation.closed_loop.delay import bench_delay
@@ -22,19 +23,23 @@ def run_delay(args: argparse.Namespace) -> int:
     shipped = share_dir() / "config/robots"
     sim, arm = (Contract.load(shipped / f"{name}.yaml") for name in ("sim_panda", args.limits))
     limits = replace(arm.limits, workspace=sim.limits.workspace)
-    console = Console()
+    spec, console = load_spec(args.bundle), Console()
+    seeds = range(args.seed_start, args.seed_start + args.episodes)
+    about = {"bundle": args.bundle, "limits": args.limits}
+    warning = note_learned(spec, spec.task, seeds, about)
     with console.status("running episodes"):
         report = bench_delay(
             PolicyRecipe(args.bundle, args.device),
-            load_spec(args.bundle).task,
+            spec.task,
             limits,
             [delay / 1e3 for delay in args.delays],
-            range(args.seed_start, args.seed_start + args.episodes),
+            seeds,
             args.jitter / 1e3,
+            # After every row: the next one may take minutes.
+            tell=lambda report: write_figures(args.json, report | about),
         )
-    report["bundle"], report["limits"] = args.bundle, args.limits
-    write_figures(args.json, report)
-    console.print(_table(report))
+    console.print(_table(report | about))
+    warn(warning)
     return 0
 
 

@@ -7,7 +7,7 @@ the horizon of the controller, under the limits of a robot.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -56,6 +56,7 @@ def bench_delay(
     delays_s: Sequence[float],
     seeds: Sequence[int],
     jitter_s: float = 0.0,
+    tell: Callable[[dict[str, Any]], None] = lambda report: None,
 ) -> dict[str, Any]:
     """A row a delay.
 
@@ -66,12 +67,15 @@ def bench_delay(
         delays_s: from an observation to the arrival of its plan, beyond the first period.
         seeds: an episode each.
         jitter_s: standard deviation of an observation's stamp from its instant.
+        tell: called with the table so far as soon as a row is measured.
 
     Returns:
         `rows` of {delay_ms, jitter_ms, episodes, successes, wilson_95, jerk_switch, jerk_within,
         ratio, age_ms_p50, age_ms_p99}; jerks are root mean squares, ages those of commands.
     """
-    policy, rows = recipe.load(), []
+    policy = recipe.load()
+    rows: list[dict[str, Any]] = []
+    report = {"task": task, "seeds": list(seeds), "rows": rows}
     with closing(make_env(recipe, task)) as env:
         for delay_s in delays_s:
             trace, won = _Trace(), 0
@@ -93,7 +97,8 @@ def bench_delay(
                     "age_ms_p99": 1e3 * float(np.percentile(trace.ages, 99)),
                 }
             )
-    return {"task": task, "seeds": list(seeds), "rows": rows}
+            tell(report)
+    return report
 
 
 def _episode(
