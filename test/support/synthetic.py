@@ -4,6 +4,7 @@ import numpy as np
 
 from vilp_ros.data.episode import Episode
 from vilp_ros.data.episode_writer import EpisodeWriter
+from vilp_ros.data.pairs import usual
 
 SIZE = (32, 32)
 SIZES = {"agentview": SIZE, "eye_in_hand": SIZE}
@@ -45,4 +46,17 @@ def write_file(path, role: str = "expert", count: int = 12, task: str = "lift", 
     with EpisodeWriter(path, task=task) as writer:
         for seed in range(count):
             writer.add(make_episode(seed, role, **kwargs))
+    return path
+
+
+def write_pairs(path, count: int = 26):
+    """Every picture beside itself, darkened and with red and green exchanged."""
+    with EpisodeWriter(path, task="lift") as writer:
+        for seed in range(count):
+            episode = make_episode(seed, length=12)
+            for view in SIZES:
+                frames = episode.images[view]
+                episode.images[usual(view)] = frames
+                episode.images[view] = (0.6 * frames[..., [1, 0, 2]]).astype(np.uint8)
+            writer.add(episode)
     return path

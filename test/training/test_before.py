@@ -23,7 +23,8 @@ def begin(folder, *overrides, out="out"):
     """As far as it comes; parts of no step would be trained next."""
     write_file(folder / "e.hdf5")
     data = f"data={{expert: [{{path: {folder}/e.hdf5}}], suboptimal: []}}"
-    recipe = load_recipe(RECIPE, ["name=x", data, SMALL, *overrides])
+    plain = ["robust.enabled=false", "robust.pairs=[]"]
+    recipe = load_recipe(RECIPE, ["name=x", data, SMALL, *plain, *overrides])
     train(recipe, folder / "work", folder / out)
 
 

@@ -13,7 +13,7 @@ from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.policy.bundle import load_policy
 from vilp_ros.policy.frame_codec import FrameEncoder
 from vilp_ros.policy.spatial_autoencoder import SpatialVAE
-from vilp_ros.training import checkpoint, method, robust, run
+from vilp_ros.training import adapt, checkpoint, method, robust_stage, run
 from vilp_ros.training.features import write_latents
 from vilp_ros.training.loop import fit
 from vilp_ros.training.perceptual import STAGES
@@ -28,12 +28,14 @@ GRID = [
 VIDEO = [
     *GRID, "policy.method=vilp", "policy.planner.kind=video", "policy.planner.channels=[8,64]",
 ]  # fmt: skip
+ROBUST = ["robust.enabled=true", "robust.adapt_steps=3"]
 METHODS = {
     "light": [],
     "epsilon": ["policy.planner.prediction=epsilon", "policy.idm.prediction=epsilon"],
     "unet": ["policy.planner.kind=unet", "policy.planner.channels=[16,16,16]"],
     "paper": ["policy.autoencoder.kind=paper", "policy.autoencoder.channels=[32,32,32,32,64,64]"],
-    "robust": ["robust.enabled=true", "robust.encoder={blocks: 1, reduced: 8, width: 32}"],
+    "robust": [*ROBUST, "robust.encoder={blocks: 1, reduced: 8, width: 32}"],
+    "robust_video": [*VIDEO, *ROBUST, "robust.encoder={blocks: 1, context: 8}"],
     "blind": ["views=[]"],
     "bc": ["policy.method=bc"],
     "bc_grid": [*GRID, "policy.method=bc"],
@@ -110,7 +112,7 @@ def test_a_method_trains_stops_goes_on_plans_and_acts(name, folder, tmp_path, de
         seen[part] = objective.device.type, *notes["last"].values(), notes["best"]["score"]
         return notes
 
-    for module in (run, method, robust):
+    for module in (run, method, robust_stage, adapt):
         monkeypatch.setattr(module, "fit", in_two_goes)
     optim = "{steps: 3, batch_size: 6, validate_every: 2, keep_best: true}"
     short = [f"bc={optim}", *(f"{part}.optim={optim}" for part in PARTS)]

@@ -19,6 +19,8 @@ from vilp_ros.training.loop import Objective
 
 POSE_DIM = 9
 """xyz and rot6d: the part of the proprio that foresight predicts."""
+MEDIAN_OF = 400
+"""Frames, evenly, or up to twice as many, of which a view's median image is made."""
 
 
 class FrameObjective(Objective):
@@ -45,7 +47,7 @@ class FrameObjective(Objective):
         self._frames = frames
         self._train = frames_of(table, train)
         self._held_out = frames_of(table, held_out)[:: max(1, len(held_out) // 4)][:256]
-        self._some = self._frames[self._train[:: max(1, len(self._train) // 400)]]
+        self._some = self._frames[self._train[:: max(1, len(self._train) // MEDIAN_OF)]]
         median = torch.from_numpy(np.median(self._some, axis=0).astype(np.uint8))
         self.constant("median", to_signed(median[None]))
 

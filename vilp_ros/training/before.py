@@ -15,11 +15,13 @@ from vilp_ros.data.digest import digest
 from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.data.table import choose
 from vilp_ros.errors import VilpError
+from vilp_ros.policy.config import PolicyConfig
 from vilp_ros.policy.frame_codec import build_autoencoder
 from vilp_ros.policy.registry import METHODS
 from vilp_ros.policy.spec import BundleSpec, load_spec
 from vilp_ros.training.config import Recipe, RobustTraining
 from vilp_ros.training.method import Training
+from vilp_ros.training.robust import pairs_of
 from vilp_ros.training.work import Work
 
 TRAINED_KIND = "ee_pose"
@@ -79,6 +81,22 @@ def _recording(file: EpisodeFile, index: int) -> str:
     return digest(file.frames(index, view, picks) for view in file.views)
 
 
+def check_pairs(recipe: Recipe) -> None:
+    """Raises VilpError where `robust.pairs` lack a view: they are needed when all else is done."""
+    robust = recipe.robust
+    views = list(load_spec(robust.bundle).views) if robust.bundle else recipe.views
+    for path in robust.pairs:
+        if not Path(path).is_file():
+            raise VilpError(
+                f"robust.pairs names {path}, which is not there: draw it from recordings of the "
+                f"simulator with `vilp redraw --data DATASET --out {path}`; those of a real arm "
+                "cannot be drawn again, and are altered alone with robust.pairs=[]"
+            )
+        for view in views:
+            for frames, _ in pairs_of(path, view)[:1]:
+                frames.file.close()
+
+
 def check_warp(recipe: Recipe) -> str:
     """How far each view is warped, in words.
 
@@ -112,7 +130,7 @@ def check_parts(training: Training) -> None:
             if work.layout.forecasts_proprio:
                 _check_poses(file, indices)
     if recipe.robust.enabled:
-        require_autoencoders(recipe.policy.method)
+        require_autoencoders(recipe.policy)
     for size in work.views.values() if work.method.autoencodes else ():
         build_autoencoder(recipe.policy.autoencoder, size)
     work.method.options(recipe.policy)
@@ -192,12 +210,17 @@ def _check_poses(file: EpisodeFile, indices: list[int]) -> None:
         )
 
 
-def require_autoencoders(method: str) -> None:
-    """Raises VilpError where a method has no autoencoders that could be made robust."""
-    if not METHODS.find(method).autoencodes:
+def require_autoencoders(policy: PolicyConfig) -> None:
+    """Raises VilpError where a policy does not see with autoencoders, or not with them alone."""
+    if not METHODS.find(policy.method).autoencodes:
         raise VilpError(
-            f"method {method!r} sees with no autoencoder that could be made robust: leave `robust` "
-            "out of the recipe"
+            f"method {policy.method!r} sees with no autoencoder that could be made robust: leave "
+            "`robust` out of the recipe"
+        )
+    if policy.method == "vilp" and policy.planner.encoder != "light":
+        raise VilpError(
+            f"a planner of policy.planner.encoder {policy.planner.encoder!r} looks at the frames "
+            "themselves, past any robust encoder: leave `robust` out, or take encoder 'light'"
         )
 
 

@@ -226,6 +226,9 @@ class RobustTraining:
         warp: by view: factor on the geometric alterations. What a camera on a tripod may do, one
             on the hand may not: there a shift is a missed grasp.
         warp_otherwise: for views that `warp` does not name.
+        adapt_steps: gradient steps that planner and what finds actions go on with, from what the
+            robust encoders make of altered frames; 0 leaves them as they are, and needs no actions.
+        adapt_clean_share: share of these frames that are not altered.
     """
 
     enabled: bool = False
@@ -240,6 +243,8 @@ class RobustTraining:
     alterations: AlterationConfig = field(default_factory=AlterationConfig)
     warp: dict[str, float] = field(default_factory=lambda: {"agentview": 1.0})
     warp_otherwise: float = 0.25
+    adapt_steps: int = 1500
+    adapt_clean_share: float = 0.25
 
 
 @dataclass

@@ -61,6 +61,8 @@ class Features:
         horizon: future states per plan, T.
         interval: control periods between them.
         state: standardised states.
+        present: the same as the policy sees them where it plans: those of altered frames, where
+            planner and robust encoders are fitted to each other; else `state`.
         action: `(F, N, A)` standardised actions of the next N periods, relative to the pose now;
             NaN where there is none. Inverse dynamics takes one, the other methods a whole plan's.
         last: `(F,)` last frame of each frame's episode.
@@ -77,6 +79,7 @@ class Features:
     horizon: int
     interval: int
     state: States
+    present: States
     action: np.ndarray
     last: np.ndarray
     statistics: Statistics
@@ -116,7 +119,7 @@ class Features:
     def plans(self, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Present states `(B, C)` and standardised changes `(B, T, D)` to those that followed."""
         forecast = self.layout.forecast_dim
-        present = self.state[steps]
+        present = self.present[steps]
         ahead = self.state[future(steps, self.last, self.horizon, self.interval)][..., :forecast]
         delta = ahead - present[:, None, :forecast]
         stats = self.statistics
@@ -194,8 +197,10 @@ def make_features(
     actions: int,
     train: np.ndarray,
     held_out: np.ndarray,
+    seen: Sequence[np.ndarray] | None = None,
+    statistics: Statistics | None = None,
 ) -> Features:
-    """Standardises everything by what the training episodes show.
+    """Standardises everything, by what the training episodes show unless told by what.
 
     Args:
         table: episodes; images are not needed.
@@ -205,46 +210,28 @@ def make_features(
         actions: how many of each frame, from its own on.
         train: episodes to learn from.
         held_out: episodes to validate on.
+        seen: per view `(F, latent_dim)`, what the policy makes of the frames that it plans from,
+            instead of `latents`.
+        statistics: of the bundle that goes on learning.
     """
-    rest = np.concatenate([table.proprio, table.change], axis=1)
-    known = np.intersect1d(train, np.flatnonzero(table.posed))
-    measured = table.timeline.steps(known if len(known) else train)
-    state_mean, state_std = _measure(
-        raw_states(latents, rest, _evenly(measured, MEASURED_STATES)), layout
-    )
-    state = States(latents, rest, state_mean, state_std)
-    last = table.timeline.last_frame()
-    horizon, interval = policy.horizon, policy.frame_interval
-
     usable = Usable.of(table, train, policy, not layout.forecasts_proprio)
     kept = Usable.of(table, held_out, policy, not layout.forecasts_proprio)
-    planner_steps = usable.planner
-    some, forecast = _evenly(planner_steps, MEASURED_PLANS), layout.forecast_dim
-    ahead = state[future(some, last, horizon, interval)][..., :forecast]
-    delta = ahead - state[some][:, None, :forecast]
-    delta_mean, delta_std = _measure(delta, layout)
-
-    action = _actions(table, last, actions)
-    labelled = action[np.concatenate([usable.expert, usable.suboptimal])]
-    labelled = labelled.reshape(-1, action.shape[-1])
-    labelled = labelled[np.isfinite(labelled).all(-1)]
-    statistics = Statistics(
-        state_mean=state_mean,
-        state_std=state_std,
-        delta_mean=delta_mean,
-        delta_std=delta_std,
-        action_mean=labelled.mean(0).astype(np.float32),
-        action_std=floored_std(labelled, FLOOR, _ACTION_UNITS),
-    )
+    rest = np.concatenate([table.proprio, table.change], axis=1)
+    last, action = table.timeline.last_frame(), _actions(table, actions)
+    if statistics is None:
+        statistics = _statistics(table, latents, rest, action, policy, layout, train, usable)
+    standard = statistics.state_mean, statistics.state_std
+    state = States(latents, rest, *standard)
     return Features(
         layout=layout,
-        horizon=horizon,
-        interval=interval,
+        horizon=policy.horizon,
+        interval=policy.frame_interval,
         state=state,
+        present=state if seen is None else States(seen, rest, *standard),
         action=((action - statistics.action_mean) / statistics.action_std).astype(np.float32),
         last=last,
         statistics=statistics,
-        planner_steps=planner_steps,
+        planner_steps=usable.planner,
         expert_steps=usable.expert,
         suboptimal_steps=usable.suboptimal,
         held_out_planner=kept.planner,
@@ -253,12 +240,47 @@ def make_features(
     )
 
 
+def _statistics(
+    table: Table,
+    latents: Sequence[np.ndarray],
+    rest: np.ndarray,
+    action: np.ndarray,
+    policy: PolicyConfig,
+    layout: Layout,
+    train: np.ndarray,
+    usable: Usable,
+) -> Statistics:
+    """What the training episodes show."""
+    known = np.intersect1d(train, np.flatnonzero(table.posed))
+    measured = table.timeline.steps(known if len(known) else train)
+    state_mean, state_std = _measure(
+        raw_states(latents, rest, _evenly(measured, MEASURED_STATES)), layout
+    )
+    state = States(latents, rest, state_mean, state_std)
+    some, forecast = _evenly(usable.planner, MEASURED_PLANS), layout.forecast_dim
+    last = table.timeline.last_frame()
+    ahead = state[future(some, last, policy.horizon, policy.frame_interval)][..., :forecast]
+    delta_mean, delta_std = _measure(ahead - state[some][:, None, :forecast], layout)
+    labelled = action[np.concatenate([usable.expert, usable.suboptimal])]
+    labelled = labelled.reshape(-1, action.shape[-1])
+    labelled = labelled[np.isfinite(labelled).all(-1)]
+    return Statistics(
+        state_mean=state_mean,
+        state_std=state_std,
+        delta_mean=delta_mean,
+        delta_std=delta_std,
+        action_mean=labelled.mean(0).astype(np.float32),
+        action_std=floored_std(labelled, FLOOR, _ACTION_UNITS),
+    )
+
+
 def _evenly(steps: np.ndarray, count: int) -> np.ndarray:
     return steps[:: max(1, len(steps) // count)]
 
 
-def _actions(table: Table, last: np.ndarray, count: int) -> np.ndarray:
+def _actions(table: Table, count: int) -> np.ndarray:
     """Actions of the next `count` periods relative to the pose now: `(F, count, A)`."""
+    last = table.timeline.last_frame()
     here = np.arange(len(last))
     ahead = np.concatenate([here[:, None], future(here, last, count - 1)], axis=1)
     return relative_actions(table.actions[ahead], table.ee_pose[:, None])

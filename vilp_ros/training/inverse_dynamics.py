@@ -40,6 +40,8 @@ class IdmObjective(Objective):
     def _gather(self, steps: np.ndarray) -> dict[str, np.ndarray]:
         f, stats = self._f, self._f.statistics
         present = f.state[steps]
+        begins = steps % f.horizon == 0  # the first pair of a plan begins at what is seen
+        present[begins] = f.present[steps[begins]]
         forecast = f.layout.forecast_dim
         step = f.state[steps + 1][:, :forecast] - present[:, :forecast]
         step = (step - stats.delta_mean[0]) / stats.delta_std[0]
@@ -97,7 +99,7 @@ class BcObjective(Objective):
 
     def _gather(self, steps: np.ndarray) -> dict[str, np.ndarray]:
         return {
-            "state": self._f.state[steps],
+            "state": self._f.present[steps],
             "chunk": self._f.action[steps],
         }
 

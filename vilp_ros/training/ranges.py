@@ -20,6 +20,7 @@ _SHARES = (
     "low_level.suboptimal_share",
     "robust.drawn_share",
     "robust.clean_share",
+    "robust.adapt_clean_share",
 )
 _WEIGHTS = (
     "autoencoder.beta",
@@ -48,6 +49,7 @@ def check_ranges(recipe: Any) -> None:
         strength = getattr(robust.alterations, item.name)
         in_range(f"robust.alterations.{item.name}", strength, 0, math.inf)
     in_range("robust.drawn_share + clean_share", robust.drawn_share + robust.clean_share, 0, 1)
+    in_range("robust.adapt_steps", robust.adapt_steps, 0, math.inf)
     in_range("seed", recipe.seed, 0, MOST_SEED)
     _check_foresight(recipe.autoencoder)
 

@@ -7,14 +7,11 @@ stay as they are, so any bundle can be given one. What it imagines has the colou
 
 from __future__ import annotations
 
-import copy
-import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -25,18 +22,14 @@ from vilp_ros.data.table import Frames, choose, lay_out
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.imagination.gap import distance
 from vilp_ros.evaluation.imagination.scene import QUANTILE
-from vilp_ros.policy.bundle import save_bundle
 from vilp_ros.policy.diffusion import Random
 from vilp_ros.policy.frame_codec import FrameDecoder, to_signed
-from vilp_ros.policy.robust_encoder import build_encoder
-from vilp_ros.policy.spec import BundleSpec, load_spec
+from vilp_ros.policy.spec import BundleSpec
 from vilp_ros.policy.statistics import floored_std
-from vilp_ros.training import checkpoint
 from vilp_ros.training.alterations import alter
-from vilp_ros.training.claim import learned_seeds
 from vilp_ros.training.config import Recipe, RobustTraining
 from vilp_ros.training.features import FLOOR, MEASURED_STATES, encode_frames, write_latents
-from vilp_ros.training.loop import Objective, fit
+from vilp_ros.training.loop import Objective
 from vilp_ros.training.processes import first
 
 _HELD_OUT_EVERY = 25  # of the poses of a file of pairs
@@ -115,7 +108,11 @@ class RobustObjective(Objective):
         if drawn:
             frames.append(self._drawn(looks, rng))
         rows = np.concatenate([index[clean:], index[:clean], looks])
-        return {"frames": np.concatenate(frames), "target": self._data.target[rows]}
+        return {
+            "frames": np.concatenate(frames),
+            "target": self._data.target[rows],
+            "rows": rows,
+        }
 
     def _altered(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Usual frames, warped and mostly recoloured."""
@@ -142,13 +139,7 @@ class RobustObjective(Objective):
         """Errors as shares of the latents' variance, and the teacher's on the same frames."""
         if not len(self._some):
             return {}
-        kinds = {
-            "clean": (self._some, self._data.usual[self._some]),
-            "altered": (self._some, self._altered(self._some, np.random.default_rng(0))),
-        }
-        if len(self._some_drawn):
-            kinds["drawn"] = self._some_drawn, self._data.looks(self._some_drawn)
-        figures = {}
+        kinds, figures = self.kinds(), {}
         for kind, (index, frames) in kinds.items():
             figures[kind] = self._error(self._latents(frames), index)
             if kind != "clean":
@@ -157,6 +148,16 @@ class RobustObjective(Objective):
         figures["score"] = float(np.mean([figures[kind] for kind in kinds]))
         figures["unlike_above"] = self._unlike()
         return figures
+
+    def kinds(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Held-out frames to judge by: their indices, and what is seen instead of them."""
+        kinds = {
+            "clean": (self._some, self._data.usual[self._some]),
+            "altered": (self._some, self._altered(self._some, np.random.default_rng(0))),
+        }
+        if len(self._some_drawn):
+            kinds["drawn"] = self._some_drawn, self._data.looks(self._some_drawn)
+        return kinds
 
     def _unlike(self) -> float:
         """Grey levels between a frame and itself decoded: few held-out frames are above."""
@@ -193,78 +194,11 @@ class RobustObjective(Objective):
         return found
 
 
-def train_encoder(recipe: Recipe, work: Path, plain: Path, view: str) -> None:
-    """Trains the robust encoder of one view of a bundle.
-
-    Args:
-        recipe: section `robust`, and `data`.
-        work: folder for checkpoints and tensorboard files.
-        plain: the bundle.
-        view: one of its views.
-
-    Raises:
-        VilpError: the bundle's autoencoder has no robust encoder, or the frames do not fit it.
-    """
-    name = f"encoder.{view}"
-    if first((work / f"{name}.safetensors").is_file):
-        return
-    spec = load_spec(plain)
-    vae = spec.method_class.load_modules(plain, spec)[0][f"autoencoder.{view}"].eval()
-    torch.manual_seed(recipe.seed)
-    student = build_encoder(spec.policy.autoencoder, recipe.robust.encoder, spec.views[view])
-    student.start_from(vae)
-    data = _views(recipe, work, view, spec, vae)
-    student.to(memory_format=torch.channels_last)
-    depth = view in spec.depth_range_m
-    objective = RobustObjective(student, vae, data, view, recipe.robust, depth)
-    fit(name, objective, recipe.robust.optim, work, recipe.seed)
-
-
-def write_robust(
-    recipe: Recipe, work: Path, plain: Path, bundle: Path, origin: dict[str, str]
-) -> None:
-    """Writes a bundle with the robust encoders that `train_encoder` has made for it.
-
-    Args:
-        recipe: section `robust`.
-        work: where they are.
-        plain: the bundle that they were made for; it stays as it is.
-        bundle: folder of the new one.
-        origin: commit and date, for its provenance.
-    """
-    spec = load_spec(plain)
-    modules, statistics = spec.method_class.load_modules(plain, spec)
-    config = spec.policy.robust_encoder = recipe.robust.encoder
-    provenance = copy.deepcopy(spec.provenance)
-    unlike = {}
-    for view, size in spec.views.items():
-        name = f"encoder.{view}"
-        groups, notes = checkpoint.read(work / f"{name}.safetensors")
-        modules[name] = build_encoder(spec.policy.autoencoder, config, size)
-        weights = {k.removeprefix("student."): x for k, x in groups["model"].items()}
-        modules[name].load_state_dict(weights)
-        if level := (notes.get("last") or {}).get("unlike_above"):
-            unlike[view] = level
-        provenance.setdefault("stages", {})[name] = {
-            "steps": notes["step"],
-            "seconds": round(notes["seconds"]),
-            "held_out": notes.get("last"),
-        }
-    made = OmegaConf.to_container(OmegaConf.structured(recipe.robust))
-    # A bundle that does not say what it was trained on does not say it afterwards either.
-    if "seeds" in provenance:
-        provenance["seeds"] = learned_seeds(recipe)
-    provenance["robust"] = {"recipe": made, "seed": recipe.seed, **origin}
-    provenance = json.loads(json.dumps(provenance))
-    spec.unlike_above = unlike
-    save_bundle(bundle, replace(spec, provenance=provenance), modules, statistics)
-
-
-def _views(recipe: Recipe, work: Path, view: str, spec: BundleSpec, vae: nn.Module) -> Views:
+def load_views(recipe: Recipe, work: Path, view: str, spec: BundleSpec, vae: nn.Module) -> Views:
     """Frames of the recipe's recordings and pairs, laid out as `Work.frames` does."""
     chosen = [choose(source, (view,)) for source in recipe.data.sources()]
     recorded = [Frames(file, index, view) for file, some in chosen for index in some]
-    pairs = [frames for path in recipe.robust.pairs for frames in _pairs(path, view)]
+    pairs = [frames for path in recipe.robust.pairs for frames in pairs_of(path, view)]
     usual_ones = recorded + [one for one, _ in pairs]
     if not usual_ones:
         raise VilpError("no frames: name files under data.expert or robust.pairs")
@@ -295,8 +229,12 @@ def _laid_out(episodes: list[Frames], path: Path) -> DiskArray:
     return DiskArray(path)
 
 
-def _pairs(path: str, view: str) -> list[tuple[Frames, Frames]]:
-    """Of each episode the frames as usual, and in their looks."""
+def pairs_of(path: str, view: str) -> list[tuple[Frames, Frames]]:
+    """Of each episode the frames as usual, and in their looks.
+
+    Raises:
+        VilpError: there is no such file, or it holds no pairs of the view.
+    """
     file = EpisodeFile(path)
     if missing := {view, usual(view)} - set(file.views):
         raise VilpError(

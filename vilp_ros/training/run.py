@@ -25,9 +25,11 @@ from vilp_ros.policy.frame_codec import build_autoencoder
 from vilp_ros.policy.spec import BundleSpec, load_spec
 from vilp_ros.policy.vqgan import VQGAN
 from vilp_ros.training import checkpoint
+from vilp_ros.training.adapt import adapt_part, adapted_recipe, write_view
 from vilp_ros.training.autoencoder import AutoencoderObjective
 from vilp_ros.training.before import (
     check_folders,
+    check_pairs,
     check_parts,
     check_sources,
     check_warp,
@@ -47,7 +49,7 @@ from vilp_ros.training.loop import Objective, fit
 from vilp_ros.training.method import Training
 from vilp_ros.training.processes import first, here
 from vilp_ros.training.registry import TRAININGS
-from vilp_ros.training.robust import train_encoder, write_robust
+from vilp_ros.training.robust_stage import stage_notes, train_encoder, write_robust
 from vilp_ros.training.vqgan import VqganObjective
 from vilp_ros.training.work import Work
 
@@ -96,7 +98,16 @@ def _begin(training: Training, bundle: Path, tell: Callable[[str], object]) -> R
     check_folders(recipe, work.folder, bundle)
     check_sources(recipe)
     if recipe.robust.bundle or recipe.robust.enabled:
+        check_pairs(recipe)
         tell(check_warp(recipe))
+    if recipe.robust.bundle and recipe.robust.adapt_steps:
+        behind = adapted_recipe(recipe, Path(recipe.robust.bundle))
+        try:
+            check_parts(_training(behind, work.folder))
+        except VilpError as error:
+            raise VilpError(
+                f"{error}; or, to make encoders robust and nothing else, set robust.adapt_steps=0"
+            ) from error
     if not recipe.robust.bundle:
         check_parts(training)
         tell(str(training.usable()))
@@ -208,12 +219,7 @@ def _write_bundle(training: Training, bundle: Path) -> None:
     modules = {f"autoencoder.{v}": work.autoencoder(v) for v in views if work.method.autoencodes}
     stages: dict[str, Any] = {}
     for name in [*modules, *parts]:
-        notes = checkpoint.read(work.part(name))[1]
-        stages[name] = {
-            "steps": notes["step"],
-            "seconds": round(notes["seconds"]),
-            "held_out": notes.get("last"),
-        }
+        stages[name] = stage_notes(checkpoint.read(work.part(name))[1])
     spec = BundleSpec(
         name=recipe.name,
         task=table.task,
@@ -240,10 +246,25 @@ def _write_bundle(training: Training, bundle: Path) -> None:
 def _make_robust(recipe: Recipe, work: Path, plain: Path, bundle: Path, jobs: int) -> None:
     """The last stage: encoders for the bundle `plain`, which with them becomes `bundle`."""
     spec = load_spec(plain)
-    require_autoencoders(spec.method)
+    require_autoencoders(spec.policy)
     views = spec.views
     _parallel([(train_encoder, (recipe, work, plain, view)) for view in views], jobs)
-    first(lambda: write_robust(recipe, work, plain, bundle, _origin()))
+    adapted = _adapt(recipe, work, plain, jobs) if recipe.robust.adapt_steps else {}
+    first(lambda: write_robust(recipe, work, plain, bundle, _origin(), adapted))
+
+
+def _adapt(recipe: Recipe, encoders: Path, plain: Path, jobs: int) -> dict[str, Path]:
+    """Files of the parts of `plain` that went on learning behind the robust encoders."""
+    behind, folder = adapted_recipe(recipe, plain), encoders / "adapted"
+    folder.mkdir(exist_ok=True)
+    work = Work(behind, folder)
+    calls = [(write_view, (recipe, work, encoders, plain, view)) for view in behind.views]
+    _parallel(calls, jobs)
+    stages = TRAININGS.find(behind.policy.method).stages
+    for stage in stages:
+        _parallel([(adapt_part, (recipe, work, plain, name)) for name in stage], jobs)
+    work.drop_frames()
+    return {name: work.part(name) for stage in stages for name in stage}
 
 
 def _origin() -> dict[str, str]:
