@@ -41,6 +41,10 @@ def test_a_wrong_control_is_refused_with_what_there_is(bundles):
         choose("blnd", spec, {})
     with pytest.raises(VilpError, match="--control-bundles"):
         choose("bc", spec, {})
+    for wanted in ("none", "expert"):  # a table without the row that was asked for
+        with pytest.raises(VilpError, match=f"has models/x, which --controls {wanted} leaves out"):
+            choose(wanted, spec, {"bc": "models/x"})
+    assert choose("bc", spec, {"bc": "models/x"}) == ["bc"]
 
 
 def test_bundles_are_named_by_what_they_are(bundles):

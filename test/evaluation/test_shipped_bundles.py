@@ -11,7 +11,13 @@ from vilp_ros.share import share_dir
 
 MODELS = share_dir() / "models"
 # Of 100 unseen seeds.
-LEAST = {"ldp_lift": 99, "ldp_lift_wide": 95, "vilp_lift_wide": 90, "vilp_can": 84}
+LEAST = {
+    "ldp_lift": 99,
+    "ldp_lift_wide": 95,
+    "ldp_square": 50,
+    "vilp_lift_wide": 90,
+    "vilp_can": 84,
+}
 
 
 @pytest.mark.slow

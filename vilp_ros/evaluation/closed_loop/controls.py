@@ -60,14 +60,20 @@ def choose(wanted: str, spec: BundleSpec, bundles: dict[str, str]) -> list[str]:
         bundles: control bundles by name, see `name_bundles`.
 
     Raises:
-        VilpError: a name that is unknown or needs a bundle that was not given.
+        VilpError: a name that is unknown or needs a bundle that was not given, or a bundle that was
+            given for no name.
     """
     derived = ["ddim1"] if spec.method_class.denoises else []
     derived += ["oracle"] if spec.method_class.plans_states else []
     possible = [*SCRIPTED, *derived, *bundles]
-    if wanted in ("all", "none"):
-        return possible if wanted == "all" else []
-    names = [name.strip() for name in wanted.split(",")]
+    if wanted == "all":
+        return possible
+    names = [] if wanted == "none" else [name.strip() for name in wanted.split(",")]
+    if left := [name for name in bundles if name not in names]:
+        raise VilpError(
+            f"--control-bundles has {bundles[left[0]]}, which --controls {wanted} leaves out: name "
+            f"{left[0]!r} there too, or do not give it"
+        )
     for name in names:
         if name in ("bc", "proprio") and name not in bundles:
             raise VilpError(
