@@ -112,6 +112,7 @@ def test_what_a_slow_server_says_too_late_is_never_taken(ask, served):
     process = served()
     ask()
     process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)  # it stands, and answers nothing any more
     for _ in range(2):  # in the middle, and as it connects
         with pytest.raises(VilpError, match=r"did not answer within 0.5 s"):
             ask(0.4)

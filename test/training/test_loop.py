@@ -266,7 +266,7 @@ def test_two_processes_train_together_on_a_slow_disk(tmp_path):
     )
     assert notes["processes"] == 2
     for key, weights in alone["model"].items():  # the same rows, half in each
-        torch.testing.assert_close(pair_planner["model"][key], weights, rtol=0.01, atol=1e-3)
+        torch.testing.assert_close(pair_planner["model"][key], weights, rtol=0.01, atol=2e-3)
     latents = [np.load(tmp_path / f"work_{o}/latents.agentview.npy") for o in ("pair", "single")]
     assert latents[0].shape == latents[1].shape
     assert not list((tmp_path / "work_pair").glob("latents.*.*.npy"))
@@ -317,6 +317,8 @@ PAPER = [
     "autoencoder.optim.steps=4",
     "autoencoder.optim.batch_size=4",
     "policy.planner.kind=video3d",
+    "planner.optim.warmup=0",  # three steps: what looks at the context begins at zero
+    "planner.optim.lr=0.01",
     "policy.planner.channels=[32]",
     "policy.planner.encoder=resnet",
     "policy.planner.conditioning=single",
