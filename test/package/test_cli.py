@@ -5,6 +5,7 @@ import json
 import os
 import re
 import resource
+import signal
 import shlex
 import subprocess
 import sys
@@ -154,7 +155,7 @@ def test_outcome_of_a_verb_decides_the_exit_code(monkeypatch, capsys, outcome, c
 @pytest.mark.parametrize("module", ["vilp_ros.cli", "argparse", "vilp_ros.cli.latency", "numpy"])
 def test_ctrl_c_while_it_imports_is_quiet(module):
     code, said = interrupted(["-m", "vilp_ros", "latency"], module)
-    assert code == 130
+    assert code in (130, -signal.SIGINT)  # the second: its work was done, it was leaving
     assert not [line for line in said if "Traceback" in line or "KeyboardInterrupt" in line]
 
 
