@@ -5,8 +5,8 @@ import json
 import os
 import re
 import resource
-import signal
 import shlex
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
