@@ -12,25 +12,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from vilp_ros.data.digest import digest
 from vilp_ros.data.disk_array import DiskArray, write
-from vilp_ros.policy.frame_codec import to_signed
-from vilp_ros.policy.robust_encoder import build_encoder
+from vilp_ros.policy.robust_encoder import RobustFrameEncoder, build_encoder
 from vilp_ros.policy.spec import load_spec
-from vilp_ros.training import checkpoint
-from vilp_ros.training.alterations import alter
 from vilp_ros.training.config import OptimConfig, Recipe, RobustTraining
-from vilp_ros.training.features import ENCODED, make_features
+from vilp_ros.training.features import encode_pieces, make_features, pieces_of
 from vilp_ros.training.loop import fit
-from vilp_ros.training.processes import first, here
+from vilp_ros.training.processes import first
 from vilp_ros.training.registry import TRAININGS
-from vilp_ros.training.robust import Views, load_views
+from vilp_ros.training.robust import Views, alter_frames, load_views
 from vilp_ros.training.robust_stage import load_encoder
 from vilp_ros.training.work import Work
 
@@ -65,25 +62,19 @@ def write_view(recipe: Recipe, work: Work, encoders: Path, plain: Path, view: st
         return
     spec = load_spec(plain)
     vae = spec.method_class.load_modules(plain, spec)[0][f"autoencoder.{view}"].eval()
-    weights = {f"vae.{key}": value for key, value in vae.state_dict().items()}
-    notes = {"step": 0, "seconds": 0.0, "last": f"frozen, of {plain}"}
-    first(lambda: checkpoint.write(work.part(f"autoencoder.{view}"), {"model": weights}, notes))
+    work.keep_autoencoder(view, vae, plain)
     encoder = build_encoder(spec.policy.autoencoder, recipe.robust.encoder, spec.views[view])
     load_encoder(encoder, encoders, view)
-    encoder.eval().to(here().device)
     data = load_views(recipe, encoders, view, spec, vae)
     depth = view in spec.depth_range_m
-    frames, shape = work.frames(view), (len(work.frames(view)), work.layout.latent_dim)
+    frames = work.frames(view)
+    shape = len(frames), work.layout.latent_dim
     for path, pieces in (
-        (work.latents(view), _pieces(frames)),
+        (work.latents(view), pieces_of(frames)),
         (seen(work, view), _altered(frames, data, recipe, view, depth)),
     ):
-        latents = (_encoded(encoder, piece) for piece in pieces)
+        latents = encode_pieces(RobustFrameEncoder(encoder), pieces)
         first(partial(write, path, shape, np.float32, latents))
-
-
-def _pieces(frames: DiskArray) -> Iterator[np.ndarray]:
-    return (frames[at : at + ENCODED] for at in range(0, len(frames), ENCODED))
 
 
 def _altered(
@@ -91,25 +82,17 @@ def _altered(
 ) -> Iterator[np.ndarray]:
     config, looks = recipe.robust, _by_content(data)
     warp = config.warp.get(view, config.warp_otherwise)
-    for number, piece in enumerate(_pieces(frames)):
+    for number, piece in enumerate(pieces_of(frames)):
         rng = np.random.default_rng([recipe.seed, number])
         piece = piece.copy()
-        index = np.array([looks.get(_digest(frame), -1) for frame in piece])
+        index = np.array([looks.get(digest([frame]), -1) for frame in piece])
         drawn = (index >= 0) & (rng.random(len(piece)) < config.drawn_share)
         piece[drawn] = data.seen[index[drawn]]
         altered = ~drawn & (rng.random(len(piece)) >= config.adapt_clean_share)
-        for chosen, recolour, factor in ((drawn, 0.4, 0.0), (altered, 0.92, warp)):
+        for chosen, look, factor in ((drawn, True, 0.0), (altered, False, warp)):
             if chosen.any():
-                some, kinds = piece[chosen][:, None], config.alterations
-                some = alter(some, rng, kinds, recolour=recolour, warp=factor, depth=depth)
-                piece[chosen] = some[:, 0]
+                piece[chosen] = alter_frames(piece[chosen], rng, config, look, factor, depth)
         yield piece
-
-
-def _encoded(encoder: nn.Module, piece: np.ndarray) -> np.ndarray:
-    with torch.inference_mode():
-        frames = to_signed(torch.from_numpy(piece).to(here().device))
-        return encoder(frames).float().cpu().numpy()
 
 
 def seen(work: Work, view: str) -> Path:
@@ -156,17 +139,8 @@ def _optim(usual: OptimConfig, robust: RobustTraining) -> OptimConfig:
     return replace(usual, steps=robust.adapt_steps, lr=LR_SHARE * usual.lr)
 
 
-def _by_content(data: Views) -> dict[bytes, int]:
+def _by_content(data: Views) -> dict[str, int]:
     """Where the drawn look of a frame is, by the frame's digest."""
     first_drawn = len(data.usual) - len(data.seen)
-    found: dict[bytes, int] = {}
-    for at in range(0, len(data.seen), ENCODED):
-        some = range(at, min(at + ENCODED, len(data.seen)))
-        usual = data.usual[first_drawn + at : first_drawn + some.stop]
-        found |= {_digest(frame): i for i, frame in zip(some, usual, strict=True)}
-    return found
-
-
-def _digest(frame: np.ndarray) -> bytes:
-    """Of its pixels."""
-    return blake2b(frame.tobytes(), digest_size=16).digest()
+    usual = (frame for piece in pieces_of(data.usual, first_drawn) for frame in piece)
+    return {digest([frame]): i for i, frame in enumerate(usual)}

@@ -48,8 +48,7 @@ class FrameObjective(Objective):
         self._train = frames_of(table, train)
         self._held_out = frames_of(table, held_out)[:: max(1, len(held_out) // 4)][:256]
         self._some = self._frames[self._train[:: max(1, len(self._train) // MEDIAN_OF)]]
-        median = torch.from_numpy(np.median(self._some, axis=0).astype(np.uint8))
-        self.constant("median", to_signed(median[None]))
+        self.constant("median", median_image(self._some))
 
     def _gather(self, index: np.ndarray) -> dict[str, np.ndarray]:
         return {"frames": self._frames[index]}
@@ -160,6 +159,11 @@ class AutoencoderObjective(FrameObjective):
             "foresight": foresight.detach(),
             **scalars,
         }
+
+
+def median_image(frames: np.ndarray) -> Tensor:
+    """What a view shows that does not move, `(1, 3, H, W)` in [-1, 1], of `(N, H, W, 3)` uint8."""
+    return to_signed(torch.from_numpy(np.median(frames, axis=0).astype(np.uint8))[None])
 
 
 def frames_of(table: Table, episodes: np.ndarray) -> np.ndarray:

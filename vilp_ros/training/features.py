@@ -138,10 +138,22 @@ def encode_frames(
 
     Moves the VAE to `here`. Of the frames those from `start` to before `end` are encoded.
     """
+    return encode_pieces(FrameEncoder(vae), pieces_of(frames, start, end))
+
+
+def pieces_of(
+    frames: np.ndarray | DiskArray, start: int = 0, end: int | None = None
+) -> Iterator[np.ndarray]:
+    """Frames from `start` to before `end`, as many at a time as are encoded at once."""
+    end = len(frames) if end is None else end
+    return (frames[at : min(at + ENCODED, end)] for at in range(start, end, ENCODED))
+
+
+def encode_pieces(encoder: nn.Module, pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """What an encoder of uint8 frames makes of each piece `(n, H, W, 3)`; moves it to `here`."""
     device = here().device
-    encoder = FrameEncoder(vae).eval().to(device)
-    for at in range(start, len(frames) if end is None else end, ENCODED):
-        piece = frames[at : at + ENCODED if end is None else min(at + ENCODED, end)]
+    encoder = encoder.eval().to(device)
+    for piece in pieces:
         with torch.inference_mode():
             yield encoder(torch.from_numpy(piece).to(device)).float().cpu().numpy()
 

@@ -63,6 +63,28 @@ class Views:
         return self.seen[index - (len(self.usual) - len(self.seen))]
 
 
+def alter_frames(
+    frames: np.ndarray,
+    rng: np.random.Generator,
+    config: RobustTraining,
+    drawn: bool,
+    warp: float,
+    depth: bool,
+) -> np.ndarray:
+    """Frames `(B, H, W, 3)`, each altered in its way.
+
+    Args:
+        frames: uint8.
+        rng: draws.
+        config: strengths.
+        drawn: they are in drawn looks, and some are recoloured besides; usual ones mostly are.
+        warp: factor on the geometric strengths.
+        depth: they are of a depth view.
+    """
+    recolour, kinds = 0.4 if drawn else 0.92, config.alterations
+    return alter(frames[:, None], rng, kinds, recolour=recolour, warp=warp, depth=depth)[:, 0]
+
+
 class RobustObjective(Objective):
     """Mean squared error of standardised latents.
 
@@ -115,18 +137,14 @@ class RobustObjective(Objective):
         }
 
     def _altered(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Usual frames, warped and mostly recoloured."""
-        windows = self._data.usual[index][:, None]
-        config = self._config
-        return alter(
-            windows, rng, config.alterations, recolour=0.92, warp=self._warp, depth=self._depth
-        )[:, 0]
+        """Usual frames, altered."""
+        return alter_frames(
+            self._data.usual[index], rng, self._config, False, self._warp, self._depth
+        )
 
     def _drawn(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Frames in drawn looks, some recoloured besides."""
-        windows = self._data.looks(index)[:, None]
-        strengths = self._config.alterations
-        return alter(windows, rng, strengths, recolour=0.4, warp=0.0, depth=self._depth)[:, 0]
+        """Frames in drawn looks, altered."""
+        return alter_frames(self._data.looks(index), rng, self._config, True, 0.0, self._depth)
 
     @override
     def forward(self, batch: dict[str, Tensor], random: Random) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from vilp_ros.policy.diffusion import Random
 from vilp_ros.policy.frame_codec import to_signed
-from vilp_ros.training.autoencoder import MEDIAN_OF
+from vilp_ros.training.autoencoder import MEDIAN_OF, median_image
 from vilp_ros.training.config import RobustTraining
 from vilp_ros.training.features import encode_frames
 from vilp_ros.training.robust import RobustObjective, Views
@@ -49,8 +49,7 @@ class RobustGridObjective(RobustObjective):
     ) -> None:
         super().__init__(student, vae, data, view, config, depth)
         some = data.usual[self._train[:: max(1, len(self._train) // MEDIAN_OF)]]
-        median = torch.from_numpy(np.median(some, axis=0).astype(np.uint8))
-        self.constant("median", to_signed(median[None]))
+        self.constant("median", median_image(some))
         self._contrast = contrast
 
     @override

@@ -178,9 +178,7 @@ def _train_view(recipe: Recipe, folder: Path, view: str) -> None:
     vae.to(memory_format=torch.channels_last)
     if recipe.autoencoder.bundle:
         vae.load_state_dict(_frozen_autoencoder(recipe, name))
-        weights = {f"vae.{key}": value for key, value in vae.state_dict().items()}
-        notes = {"step": 0, "seconds": 0.0, "last": f"frozen, of {recipe.autoencoder.bundle}"}
-        first(lambda: checkpoint.write(work.part(name), {"model": weights}, notes))
+        work.keep_autoencoder(view, vae, recipe.autoencoder.bundle)
     else:
         data, config = (table, frames, training, held_out), recipe.autoencoder
         objective: Objective

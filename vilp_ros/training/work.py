@@ -103,6 +103,13 @@ class Work:
         )
         return vae
 
+    def keep_autoencoder(self, view: str, vae: torch.nn.Module, bundle: str | Path) -> None:
+        """Takes a bundle's autoencoder for that of a view, as a part that is done."""
+        weights = {f"vae.{key}": value for key, value in vae.state_dict().items()}
+        notes = {"step": 0, "seconds": 0.0, "last": f"frozen, of {bundle}"}
+        part = self.part(f"autoencoder.{view}")
+        first(lambda: checkpoint.write(part, {"model": weights}, notes))
+
     def decoders(self) -> list[FrameDecoder]:
         """Of each view, latents to frames."""
         return [FrameDecoder(self.autoencoder(view)) for view in self.recipe.views]
