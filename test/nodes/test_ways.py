@@ -129,7 +129,7 @@ def test_plans_that_stop_bring_it_to_rest_and_it_goes_on(planner, arm, probe):
 def test_a_plan_far_from_the_arm_is_refused_by_name(planner, arm, probe):
     planner.until(lambda: planner.time_s > 1 and arm.taken, "commands")
     planner.start_s -= 100.0  # another phase, and a step of half a metre
-    planner.step, planner._rng = np.array([0, 0.5, 0]), np.random.default_rng(10)
+    planner.step, planner.wanders = np.array([0, 0.5, 0]), False
     says = "starts too far from the arm: hand by"
     planner.until(lambda: probe.says("controller", says), says)
     assert arm.refused == []
