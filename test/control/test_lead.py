@@ -68,3 +68,23 @@ def test_a_command_that_does_not_count_is_no_place_to_start_from(lead):
     assert abs(commands[0] - HOME)[:3].max() < 0.021  # a tick at 1 m/s, where only speed is limited
     assert (lead.rolled_out() is None) == (lead._horizon is None)
     assert lead.rolled_out() is None
+
+
+def test_what_was_rolled_out_too_late_to_leave_is_rolled_out_again():
+    lead, plan = Lead(FR3.limits, "ee_pose", lead_s := 0.06), timeline(0.2)
+    led(lead, plan, 0.0, 0.1)
+    assert not lead.came_late(0.1)  # nothing is on its way
+    before = lead._horizon.at(1.0).copy()
+    lead.news = True
+    plan.submit(0.1, np.tile(HOME, (8, 1)), 0.1, HOME)
+    lead.follow(plan, plan.sample(0.1), HOME, 0.1, TICK_S)
+    assert not lead.came_late(0.1 + lead_s)
+    assert abs(lead._horizon.at(1.0) - before)[0] > 0.01
+    assert lead.came_late(0.3)
+    np.testing.assert_array_equal(lead._horizon.at(1.0), before)  # as the arm was told
+    assert lead.rolled_out() is None
+    assert lead.late == 1
+    lead.follow(plan, plan.sample(0.3), HOME, 0.3, TICK_S)
+    assert lead.rolled_out() is not None
+    assert abs(lead._horizon.at(1.0) - before)[0] > 0.01
+    assert not lead.came_late(0.3 + lead_s)

@@ -44,10 +44,22 @@ class Horizon:
         self._aims: tuple[float, Array] | None = None  # when the first is due, less AHEAD_S
         self.begun = 0
         """From which of `motions` on they are new."""
+        self._before = self._in_force()
+
+    def _in_force(self) -> tuple[float, list[Motion], tuple[float, Array] | None, int]:
+        return self.start_s, self.motions, self._aims, self.begun
 
     def clear(self) -> None:
         """Forget the motion: the next one starts where the arm is."""
         self.motions, self._aims = [], None
+
+    def late(self, now_s: float) -> bool:
+        """Whether the arm would be past the place where the last `follow` led it elsewhere."""
+        return bool(self._before[1]) and now_s > self.start_s + self.begun * PERIOD_S
+
+    def undo(self) -> None:
+        """Put the motion that was in force before the last `follow` back."""
+        self.start_s, self.motions, self._aims, self.begun = self._before
 
     def follow(self, timeline: ActionTimeline, now_s: float, present: Array) -> bool:
         """Roll out the plan in force.
@@ -60,6 +72,7 @@ class Horizon:
         Returns:
             Whether there was a plan.
         """
+        self._before = self._in_force()
         start_s, motions = self._begin(now_s, present)
         begun, motion = len(motions) - 1, motions[-1]
         begin_s = start_s + begun * PERIOD_S

@@ -32,6 +32,7 @@ class Lead:
         acting: limits that changed the last command.
         acted: how often each did.
         holds: how often motion ended in holding.
+        late: how often `came_late` found so.
         max_step: longest way from one command to the next, m, or rad over all joints.
         news: a plan is in force that was not rolled out yet.
     """
@@ -42,7 +43,7 @@ class Lead:
         self._limits = SafetyLimits(limits, kind)
         self._rolled = False
         self.acted: Counter[str] = Counter()
-        self.holds, self.max_step, self.news = 0, 0.0, False
+        self.holds, self.late, self.max_step, self.news = 0, 0, 0.0, False
         self.forget("")
 
     def forget(self, why: str) -> None:
@@ -116,6 +117,17 @@ class Lead:
         rolled, self._rolled = self._rolled, False
         moves = rolled and self._horizon is not None and not self._horizon.stands
         return self._horizon if moves else None
+
+    def came_late(self, now_s: float) -> bool:
+        """Whether rolling out took so long that to send it now would make the arm leap.
+
+        Then the motion before stays in force, and the next `follow` tries anew.
+        """
+        if not self._rolled or self._horizon is None or not self._horizon.late(now_s):
+            return False
+        self._horizon.undo()
+        self._rolled, self.news, self.late = False, True, self.late + 1
+        return True
 
     def rests(self, now_s: float) -> bool:
         """Whether what it was told last is no motion any more."""

@@ -265,6 +265,9 @@ class ControllerNode(ManagedNode):
         except UnsafeCommandError as error:
             self._keep(str(error))
             return
+        if executing and self._commands.whole and lead.came_late(self._now_s()):
+            why = "a trajectory was ready too late (a busy computer): the one before goes on"
+            self.get_logger().warning(why, throttle_duration_sec=1.0)
         self._age.add(now_s - sample.source_stamp_s)
         if executing:
             self._send(now_s)
@@ -305,6 +308,7 @@ class ControllerNode(ManagedNode):
             "command_age_ms_p99": 1e3 * age.p99_s,
             "limits_acted": ", ".join(f"{name}: {n}" for name, n in sorted(lead.acted.items())),
             "max_step": lead.max_step,
+            "trajectories_late": lead.late,
             "plans_refused": self._refused_count,
             "plans_slowed": self._intake.slowed,
             "last_finding": self._intake.finding,
