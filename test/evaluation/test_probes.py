@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from vilp_ros.data.episode_writer import EpisodeWriter
 from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.data.seeds import VALIDATION_SEEDS
+from vilp_ros.data.table import Source
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.closed_loop.agents import OracleAgent, recorded_plan, recorded_seeds
 from vilp_ros.evaluation.closed_loop.rollout import run_episode
 from vilp_ros.evaluation.imagination.image_metrics import object_box
 from vilp_ros.evaluation.imagination.probes import idm_error, reconstruction
+from vilp_ros.evaluation.label import label
 from vilp_ros.evaluation.recordings import record_held_out
 from vilp_ros.geometry import quat_multiply, yaw_quat
 from vilp_ros.policy.config import PolicyConfig
@@ -39,6 +44,10 @@ class KnownPolicy:
         self.spec = SimpleNamespace(
             views=SIZES,
             horizon=horizon,
+            name="known",
+            action_kind="ee_pose",
+            control_period_s=0.05,
+            depth_range_m={},
             n_actions=horizon * interval,
             n_action_steps=4,
             require_states=lambda: None,
@@ -183,3 +192,69 @@ def test_the_box_is_around_the_object(task):
 
 def test_nothing_red_is_no_box():
     assert object_box(np.full((96, 160, 3), 120, np.uint8)) is None
+
+
+@pytest.fixture
+def watched(recorded, tmp_path):
+    """The recordings without their actions."""
+    path = tmp_path / "watched.hdf5"
+    with EpisodeWriter(path, task="lift") as writer:
+        for episode in recorded:
+            writer.add(replace(episode, actions=None, role="action_free"))
+    return Source(str(path), "action_free")
+
+
+def labelled(path):
+    with closing(EpisodeFile(path)) as file:
+        return list(file)
+
+
+@pytest.mark.parametrize("interval", [1, 2])
+def test_watched_demonstrations_get_the_actions_that_led_from_each_frame(
+    recorded, watched, tmp_path, interval
+):
+    policy, path = KnownPolicy(recorded, 8 // interval, interval), tmp_path / "labelled.hdf5"
+    done = label(policy, watched, path)
+    found = labelled(path)
+    for episode, true in zip(found, recorded, strict=True):
+        np.testing.assert_allclose(episode.actions, true.actions, atol=1e-6)
+        assert (episode.role, episode.seed) == ("expert", true.seed)
+        assert episode.info["actions_of"] == "known"
+        assert all((episode.images[view] == true.images[view]).all() for view in VIEWS)
+    assert (done.episodes, done.steps) == (3, sum(map(len, recorded)))
+    assert (done.known, done.error) == (0, None)
+    assert label(policy, watched, path).episodes == 0  # and goes on where it was cut off
+    assert len(labelled(path)) == 3
+
+
+def test_found_actions_are_judged_by_those_recorded(recorded, tmp_path):
+    policy = KnownPolicy(recorded)
+    policy.offset_m = 0.01
+    source = Source(str(recorded.path), "action_free", 1, 2)
+    done = label(policy, source, tmp_path / "labelled.hdf5")
+    assert done.known == done.steps == len(recorded[1]) + len(recorded[2])
+    assert done.error["position_mm"]["mean"] == pytest.approx(10, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"control_period_s": 0.1}, "has control_period_s 0.05, bundle known 0.1"),
+        ({"action_kind": "joint_position"}, "has action_kind 'ee_pose'"),
+        ({"views": {"agentview": (48, 80)}}, "are 96x160, bundle known learned from 48x80"),
+        ({"depth_range_m": {"agentview": (0.4, 1.6)}}, r"shows None m \(near, far\)"),
+    ],
+)
+def test_a_bundle_of_other_recordings_labels_nothing(recorded, watched, tmp_path, wrong, says):
+    policy = KnownPolicy(recorded)
+    vars(policy.spec).update(wrong)
+    with pytest.raises(VilpError, match=says):
+        label(policy, watched, tmp_path / "labelled.hdf5")
+
+
+def test_actions_of_two_bundles_do_not_share_a_file(recorded, watched, tmp_path):
+    policy, path = KnownPolicy(recorded), tmp_path / "labelled.hdf5"
+    label(policy, watched._replace(number=1), path)
+    policy.spec.name = "another"
+    with pytest.raises(VilpError, match="holds actions of known: choose another --out"):
+        label(policy, watched, path)

@@ -31,6 +31,7 @@ VERBS = (
     "repair",
     "convert",
     "data",
+    "label",
     "replay",
     "train",
     "eval",
@@ -55,6 +56,7 @@ examples:
   vilp repair demonstrations
   vilp convert demonstrations --out datasets/lift_bags.hdf5
   vilp data datasets/lift_bags.hdf5
+  vilp label --bundle models/watched --data datasets/lift.hdf5 --out datasets/labelled.hdf5
   vilp replay demonstrations/episode_0000 --execute
   vilp train --config config/training/ldp_lift.yaml --out models/my_lift
   vilp eval --bundle models/ldp_lift --episodes 100 --json lift.json

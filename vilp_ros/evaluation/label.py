@@ -1,0 +1,132 @@
+"""Demonstrations that were only watched, with the actions that a bundle's inverse dynamics finds.
+
+What was learned from play can name the actions of demonstrations that have none; whatever imitates
+actions then learns from these (Torabi et al., "Behavioral Cloning from Observation", IJCAI 2018).
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from vilp_ros.data.episode_writer import EpisodeWriter
+from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.data.table import Source, choose
+from vilp_ros.errors import VilpError
+from vilp_ros.evaluation.closed_loop.agents import encode_episode, recorded_plan
+from vilp_ros.evaluation.imagination.probes import action_error
+
+if TYPE_CHECKING:
+    from vilp_ros.data.episode import Episode
+    from vilp_ros.policy.policy import Policy
+
+TEACHER, ORIGIN = "actions_of", "labelled_from"
+"""In `info`: the bundle that found the actions; file and index of the episode."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What a run wrote.
+
+    Attributes:
+        episodes: how many.
+        steps: their actions.
+        known: of these, how many had been recorded, so that they tell how good the found ones are.
+        error: `action_error` of the found ones beside the recorded; None where none were recorded.
+    """
+
+    episodes: int
+    steps: int
+    known: int
+    error: dict[str, Any] | None
+
+
+def label(policy: Policy, source: Source, path: Path) -> Labelled:
+    """Writes demonstrations with found actions, as expert episodes.
+
+    Recorded actions are replaced, and compared. Goes on where it was cut off.
+
+    Args:
+        policy: whose inverse dynamics is asked.
+        source: the demonstrations, of role `action_free`.
+        path: HDF5 file, made or continued.
+
+    Raises:
+        VilpError: plans of the bundle hold no states, it was made for another period, kind of
+            action, size of frames or range of depth, there is no demonstration, or `path` holds
+            what another bundle found.
+    """
+    policy.spec.require_states()
+    file, indices = choose(source, tuple(policy.spec.views))
+    with closing(file):
+        _check(policy, file)
+        return _write(policy, file, indices, path)
+
+
+def _check(policy: Policy, file: EpisodeFile) -> None:
+    spec = policy.spec
+    for key in ("action_kind", "control_period_s"):
+        found, wanted = getattr(file, key), getattr(spec, key)
+        if found != wanted:
+            raise VilpError(
+                f"{file.path} has {key} {found!r}, bundle {spec.name} {wanted!r}: what it learned "
+                "of its own says nothing of these; convert the recordings to its period, or train "
+                "one on play like these"
+            )
+    for view, size in spec.views.items():
+        if (found := file.shape(0, view)[1:3]) != tuple(size):
+            raise VilpError(
+                f"{file.path}: frames of {view} are {found[0]}x{found[1]}, bundle {spec.name} "
+                f"learned from {size[0]}x{size[1]}"
+            )
+        ranges = file.depth_range_m.get(view), spec.depth_range_m.get(view)
+        if ranges[0] != ranges[1]:
+            raise VilpError(
+                f"{file.path}: {view} shows {ranges[0]} m (near, far), bundle {spec.name} learned "
+                f"from {ranges[1]}"
+            )
+
+
+def _write(policy: Policy, file: EpisodeFile, indices: list[int], path: Path) -> Labelled:
+    teacher, steps = policy.spec.name, 0
+    found: list[np.ndarray] = []
+    recorded: list[np.ndarray] = []
+    with EpisodeWriter(
+        path,
+        task=file.task,
+        action_kind=file.action_kind,
+        control_period_s=file.control_period_s,
+        depth_range_m=file.depth_range_m,
+    ) as writer:
+        if others := writer.notes(TEACHER) - {teacher}:
+            raise VilpError(f"{path} holds actions of {others.pop()}: choose another --out")
+        done = writer.notes(ORIGIN)
+        names = {index: f"{file.path.name}:{index}" for index in indices}
+        todo = [index for index in indices if names[index] not in done]
+        for index in tqdm(todo, desc="label", unit="episode"):
+            episode = file[index]
+            actions = find_actions(policy, episode)
+            if episode.actions is not None:
+                found.append(actions)
+                recorded.append(episode.actions)
+            info = episode.info | {TEACHER: teacher, ORIGIN: names[index]}
+            writer.add(replace(episode, actions=actions, role="expert", info=info))
+            steps += len(episode)
+    known = sum(map(len, recorded))
+    error = action_error(np.concatenate(found), np.concatenate(recorded)) if known else None
+    return Labelled(len(todo), steps, known, error)
+
+
+def find_actions(policy: Policy, episode: Episode) -> np.ndarray:
+    """Actions `(T, 8)` between the recorded states of an episode."""
+    states, noise, length = encode_episode(policy, episode), policy.noise(0), len(episode)
+    parts = [
+        policy.act(recorded_plan(policy.spec, states, t), noise)[: length - t]
+        for t in range(0, length, policy.spec.n_actions)
+    ]
+    return np.concatenate(parts).astype(np.float32)
