@@ -82,6 +82,10 @@ def test_pictures_shown_twice_and_poses_unknown_are_content(tmp_path, changes):
     assert found[0] != found[1]
 
 
+def test_pairs_that_nothing_learns_from_need_not_be_there(go):
+    assert len(go("robust.pairs=[nowhere.hdf5]")) == 1
+
+
 def test_episodes_that_are_not_chosen_may_change_and_grow(go, tmp_path):
     go()
     edit(tmp_path / "e.hdf5", "demo_2/actions", lambda x: x + np.float32(0.01))

@@ -85,7 +85,7 @@ def check_pairs(recipe: Recipe) -> None:
     """Raises VilpError where `robust.pairs` lack a view: they are needed when all else is done."""
     robust = recipe.robust
     views = list(load_spec(robust.bundle).views) if robust.bundle else recipe.views
-    for path in robust.pairs:
+    for path in recipe.pairs:
         if not Path(path).is_file():
             raise VilpError(
                 f"robust.pairs names {path}, which is not there: draw it from recordings of the "

@@ -41,7 +41,7 @@ def fingerprint(recipe: Recipe) -> Read:
         with closing(file):
             key = f"{source.path} as {source.role} from {source.start}"
             read[key] = _hash_of_episodes(file, chosen, views)
-    for path in recipe.robust.pairs:
+    for path in recipe.pairs:
         with closing(EpisodeFile(path)) as file:
             read[path] = _hash_of_episodes(file, range(len(file)), file.views)
     networks = [recipe.autoencoder.vqgan.perceptual]
@@ -58,7 +58,7 @@ def learned_seeds(recipe: Recipe) -> list[list[int]]:
         file, chosen = choose(source, ())
         with closing(file):
             seeds |= {file.read(index, ()).seed for index in chosen}
-    for path in recipe.robust.pairs if recipe.robust.bundle or recipe.robust.enabled else ():
+    for path in recipe.pairs:
         with closing(EpisodeFile(path)) as file:
             seeds |= {file.read(index, ()).seed for index in range(len(file))}
     for bundle in filter(None, (recipe.robust.bundle, recipe.autoencoder.bundle)):

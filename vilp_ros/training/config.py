@@ -279,6 +279,11 @@ class Recipe:
     )
     robust: RobustTraining = field(default_factory=RobustTraining)
 
+    @property
+    def pairs(self) -> list[str]:
+        """Files of `robust.pairs`, where there is a stage that learns from them."""
+        return self.robust.pairs if self.robust.enabled or self.robust.bundle else []
+
     def check(self) -> None:
         """Raises VilpError naming the first entry that no training can have."""
         self.policy.check()
