@@ -57,6 +57,7 @@ class KnownPolicy:
         )
         self._episodes, self._frames = list(file), {}
         self.offset_m, self.turn_deg, self.flip_gripper, self.blur = 0.0, 0.0, False, 0.0
+        self.narrower_m = 0.0
         self.pairs = []
 
     def noise(self, seed):
@@ -83,6 +84,7 @@ class KnownPolicy:
         actions[:, 0] += self.offset_m
         actions[:, 3:7] = quat_multiply(yaw_quat(np.deg2rad(self.turn_deg)), actions[:, 3:7])
         actions[:, 7] = 0.08 - actions[:, 7] if self.flip_gripper else actions[:, 7]
+        actions[:, 7] -= self.narrower_m
         return actions
 
     def decode(self, states):
@@ -225,6 +227,16 @@ def test_watched_demonstrations_get_the_actions_that_led_from_each_frame(
     assert (done.known, done.error) == (0, None)
     assert label(policy, watched, path).episodes == 0  # and goes on where it was cut off
     assert len(labelled(path)) == 3
+
+
+def test_a_shut_hand_is_not_told_to_be_narrower_than_nothing(recorded, watched, tmp_path):
+    policy, path = KnownPolicy(recorded), tmp_path / "labelled.hdf5"
+    policy.narrower_m = 0.01
+    label(policy, watched, path)
+    for episode, true in zip(labelled(path), recorded, strict=True):
+        width = np.maximum(true.actions[:, 7] - 0.01, 0)
+        assert (width == 0).any()
+        np.testing.assert_allclose(episode.actions[:, 7], width, atol=1e-6)
 
 
 def test_found_actions_are_judged_by_those_recorded(recorded, tmp_path):

@@ -123,10 +123,12 @@ def _write(policy: Policy, file: EpisodeFile, indices: list[int], path: Path) ->
 
 
 def find_actions(policy: Policy, episode: Episode) -> np.ndarray:
-    """Actions `(T, 8)` between the recorded states of an episode."""
+    """Actions `(T, 8)` between the recorded states of an episode; no width is below 0."""
     states, noise, length = encode_episode(policy, episode), policy.noise(0), len(episode)
     parts = [
         policy.act(recorded_plan(policy.spec, states, t), noise)[: length - t]
         for t in range(0, length, policy.spec.n_actions)
     ]
-    return np.concatenate(parts).astype(np.float32)
+    actions = np.concatenate(parts).astype(np.float32)
+    actions[:, 7] = np.maximum(actions[:, 7], 0)  # of a shut hand half of what is found is less
+    return actions

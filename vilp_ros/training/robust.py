@@ -95,7 +95,12 @@ class RobustObjective(Objective):
         view: its name.
         config: of the stage.
         depth: it is a depth view.
+
+    Attributes:
+        scored: what the names of the figures begin with that make the score.
     """
+
+    scored = ""
 
     def __init__(
         self,
@@ -159,13 +164,17 @@ class RobustObjective(Objective):
             return {}
         kinds, figures = self.kinds(), {}
         for kind, (index, frames) in kinds.items():
-            figures[kind] = self._error(self._latents(frames), index)
-            if kind != "clean":
-                before = np.concatenate(list(encode_frames(self._vae[0], frames)))
-                figures[f"{kind}_before"] = self._error(before, index)
-        figures["score"] = float(np.mean([figures[kind] for kind in kinds]))
+            before = np.concatenate(list(encode_frames(self._vae[0], frames)))
+            for whose, latents in (("", self._latents(frames)), ("_before", before)):
+                judged = self.judge(latents, index)
+                figures |= {f"{prefix}{kind}{whose}": x for prefix, x in judged.items()}
+        figures["score"] = float(np.mean([figures[f"{self.scored}{kind}"] for kind in kinds]))
         figures["unlike_above"] = self._unlike()
         return figures
+
+    def judge(self, latents: np.ndarray, index: np.ndarray) -> dict[str, float]:
+        """Errors of latents for usual frames, by what the name of the figure begins with."""
+        return {"": float(np.square(latents - self._data.target[index]).mean()) / self._variance}
 
     def kinds(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Held-out frames to judge by: their indices, and what is seen instead of them."""
@@ -186,9 +195,6 @@ class RobustObjective(Objective):
             decoded = decoder(latents).float().cpu().numpy()
             apart.append(distance(part, decoded))
         return float(np.quantile(np.concatenate(apart), QUANTILE))
-
-    def _error(self, latents: np.ndarray, index: np.ndarray) -> float:
-        return float(np.square(latents - self._data.target[index]).mean()) / self._variance
 
     def _latents(self, frames: np.ndarray) -> np.ndarray:
         parts = np.array_split(frames, max(1, len(frames) // 64))

@@ -17,7 +17,6 @@ from vilp_ros.policy.diffusion import Random
 from vilp_ros.policy.frame_codec import to_signed
 from vilp_ros.training.autoencoder import MEDIAN_OF, median_image
 from vilp_ros.training.config import RobustTraining
-from vilp_ros.training.features import encode_frames
 from vilp_ros.training.robust import RobustObjective, Views
 
 ANCHOR = 1e-3
@@ -36,6 +35,8 @@ class RobustGridObjective(RobustObjective):
         depth: it is a depth view.
         contrast: extra weight of a pixel that differs fully from the view's median image.
     """
+
+    scored = "picture_"
 
     def __init__(
         self,
@@ -74,19 +75,7 @@ class RobustGridObjective(RobustObjective):
         return (error * weight).sum() / (weight.sum() * clean.shape[1])
 
     @override
-    def validate(self) -> dict[str, float]:
-        """The base's, and the same of the pictures; these make the score."""
-        figures = super().validate()
-        if not figures:
-            return {}
-        scores = []
-        for kind, (index, frames) in self.kinds().items():
-            clean = self._signed(self._data.usual[index])
-            scores.append(self._picture(self._latents(frames), clean))
-            figures[f"picture_{kind}"] = scores[-1]
-            before = np.concatenate(list(encode_frames(self._vae[0], frames)))
-            figures[f"picture_{kind}_before"] = self._picture(before, clean)
-        return figures | {"score": float(np.mean(scores))}
-
-    def _picture(self, latents: np.ndarray, clean: Tensor) -> float:
-        return float(self._picture_error(self.place({"latents": latents})["latents"], clean))
+    def judge(self, latents: np.ndarray, index: np.ndarray) -> dict[str, float]:
+        clean = self._signed(self._data.usual[index])
+        error = self._picture_error(self.place({"latents": latents})["latents"], clean)
+        return super().judge(latents, index) | {"picture_": float(error)}
