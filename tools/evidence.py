@@ -21,6 +21,7 @@ from vilp_ros.figures import write_figures
 MEASURED = ("successes", "episodes", "wilson_95", "mean_steps", "command")
 NAMES = {
     "planned": "planned (LDP), + 100 watched, + play",
+    "found": "cloned (regression), 100 watched, actions found by play (vilp label)",
     "cloned": "cloned (regression), labelled only",
     "diffusion": "cloned (Diffusion Policy), labelled only",
 }
