@@ -162,7 +162,7 @@ class RobustObjective(Objective):
         """Errors as shares of the latents' variance, and the teacher's on the same frames."""
         if not len(self._some):
             return {}
-        kinds, figures = self.kinds(), {}
+        kinds, figures = self.kinds(), dict[str, float]()
         for kind, (index, frames) in kinds.items():
             before = np.concatenate(list(encode_frames(self._vae[0], frames)))
             for whose, latents in (("", self._latents(frames)), ("_before", before)):
