@@ -18,11 +18,9 @@ from vilp_ros.data.episode_writer import EpisodeWriter
 from vilp_ros.data.episodes import EpisodeFile
 from vilp_ros.data.table import Source, choose
 from vilp_ros.errors import VilpError
-from vilp_ros.evaluation.closed_loop.agents import encode_episode, recorded_plan
-from vilp_ros.evaluation.imagination.probes import action_error
+from vilp_ros.evaluation.imagination.probes import action_error, find_actions
 
 if TYPE_CHECKING:
-    from vilp_ros.data.episode import Episode
     from vilp_ros.policy.policy import Policy
 
 TEACHER, ORIGIN = "actions_of", "labelled_from"
@@ -110,7 +108,9 @@ def _write(policy: Policy, file: EpisodeFile, indices: list[int], path: Path) ->
         todo = [index for index in indices if names[index] not in done]
         for index in tqdm(todo, desc="label", unit="episode"):
             episode = file[index]
-            actions = find_actions(policy, episode)
+            actions = find_actions(policy, episode).astype(np.float32)
+            # Of a shut hand half of what is found is less than shut.
+            actions[:, 7] = np.maximum(actions[:, 7], 0)
             if episode.actions is not None:
                 found.append(actions)
                 recorded.append(episode.actions)
@@ -120,15 +120,3 @@ def _write(policy: Policy, file: EpisodeFile, indices: list[int], path: Path) ->
     known = sum(map(len, recorded))
     error = action_error(np.concatenate(found), np.concatenate(recorded)) if known else None
     return Labelled(len(todo), steps, known, error)
-
-
-def find_actions(policy: Policy, episode: Episode) -> np.ndarray:
-    """Actions `(T, 8)` between the recorded states of an episode; no width is below 0."""
-    states, noise, length = encode_episode(policy, episode), policy.noise(0), len(episode)
-    parts = [
-        policy.act(recorded_plan(policy.spec, states, t), noise)[: length - t]
-        for t in range(0, length, policy.spec.n_actions)
-    ]
-    actions = np.concatenate(parts).astype(np.float32)
-    actions[:, 7] = np.maximum(actions[:, 7], 0)  # of a shut hand half of what is found is less
-    return actions

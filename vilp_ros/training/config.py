@@ -246,6 +246,11 @@ class RobustTraining:
     adapt_steps: int = 1500
     adapt_clean_share: float = 0.25
 
+    @property
+    def wanted(self) -> bool:
+        """Whether there is such a stage."""
+        return self.enabled or bool(self.bundle)
+
 
 @dataclass
 class Recipe:
@@ -282,7 +287,7 @@ class Recipe:
     @property
     def pairs(self) -> list[str]:
         """Files of `robust.pairs`, where there is a stage that learns from them."""
-        return self.robust.pairs if self.robust.enabled or self.robust.bundle else []
+        return self.robust.pairs if self.robust.wanted else []
 
     def check(self) -> None:
         """Raises VilpError naming the first entry that no training can have."""

@@ -164,7 +164,9 @@ class RobustObjective(Objective):
             return {}
         kinds, figures = self.kinds(), dict[str, float]()
         for kind, (index, frames) in kinds.items():
-            before = np.concatenate(list(encode_frames(self._vae[0], frames)))
+            before = self._data.target[index]  # the teacher's, of usual frames
+            if kind != "clean":
+                before = np.concatenate(list(encode_frames(self._vae[0], frames)))
             for whose, latents in (("", self._latents(frames)), ("_before", before)):
                 judged = self.judge(latents, index)
                 figures |= {f"{prefix}{kind}{whose}": x for prefix, x in judged.items()}

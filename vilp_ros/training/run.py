@@ -83,7 +83,7 @@ def train(
     if not recipe.robust.bundle:
         _train_parts(training, jobs)
         first(lambda: _end(training, plain if recipe.robust.enabled else bundle, read))
-    if recipe.robust.bundle or recipe.robust.enabled:
+    if recipe.robust.wanted:
         _make_robust(recipe, work, plain, bundle, jobs)
     first(training.work.drop_frames)
 
@@ -97,7 +97,7 @@ def _begin(training: Training, bundle: Path, tell: Callable[[str], object]) -> R
     work, recipe = training.work, training.work.recipe
     check_folders(recipe, work.folder, bundle)
     check_sources(recipe)
-    if recipe.robust.bundle or recipe.robust.enabled:
+    if recipe.robust.wanted:
         check_pairs(recipe)
         tell(check_warp(recipe))
     if recipe.robust.bundle and recipe.robust.adapt_steps:

@@ -77,15 +77,11 @@ def idm_error(policy: Policy, episodes: Iterable[Episode]) -> dict[str, Any]:
         the target: what the proprio alone gives away.
     """
     policy.spec.require_states()
-    noise = policy.noise(0)
     found, following, expected = [], [], []
     for episode in episodes:
         if episode.actions is None:
             continue
-        states = encode_episode(policy, episode)
-        for t in range(0, len(episode), policy.spec.n_actions):
-            actions = policy.act(recorded_plan(policy.spec, states, t), noise)
-            found.append(actions[: len(episode) - t])
+        found.append(find_actions(policy, episode))
         widths = episode.gripper_width[1:, None]
         following.append(np.concatenate([episode.ee_pose[1:], widths], axis=1))
         expected.append(episode.actions)
@@ -97,6 +93,16 @@ def idm_error(policy: Policy, episodes: Iterable[Episode]) -> dict[str, Any]:
         "idm": action_error(np.concatenate(found), target),
         "next_pose": action_error(np.concatenate(following), target),
     }
+
+
+def find_actions(policy: Policy, episode: Episode) -> np.ndarray:
+    """Actions `(T, 8)` between the recorded states of an episode, each pair of states once."""
+    states, noise = encode_episode(policy, episode), policy.noise(0)
+    parts = [
+        policy.act(recorded_plan(policy.spec, states, t), noise)[: len(episode) - t]
+        for t in range(0, len(episode), policy.spec.n_actions)
+    ]
+    return np.concatenate(parts)
 
 
 def action_error(found: np.ndarray, expected: np.ndarray) -> dict[str, Any]:
