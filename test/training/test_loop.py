@@ -3,11 +3,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.spec import load_spec
@@ -253,7 +255,7 @@ def test_two_processes_train_together_on_a_slow_disk(tmp_path):
 
     done = pair()
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("training pair on the CPU, 2 processes") == 1
+    assert done.stdout.count("training pair on the CPU, 2 processes, in ") == 1
     assert done.stdout.count("bundle written to") == 1
     single = subprocess.run(
         [sys.executable, "-c", TRAIN, *command(tmp_path, "single", *steps)],
@@ -374,3 +376,29 @@ def test_an_error_of_a_part_is_said_in_a_line(tmp_path, capfd):
     said = capfd.readouterr().err
     assert f"{tmp_path / 'one'}" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("cpu", "learned_in"),
+    [
+        ({"avx2": True, "avx512_f": True}, torch.float32),  # bfloat16 would be imitated
+        ({"avx2": True, "avx512_bf16": True}, torch.bfloat16),
+        ({"neon": True, "bf16": True}, torch.bfloat16),
+    ],
+)
+def test_bfloat16_where_the_cpu_has_it(tmp_path, monkeypatch, cpu, learned_in):
+    kinds = set()
+
+    class Seen(Line):
+        def forward(self, batch, random):
+            kinds.add(self.net(batch["x"]).dtype)
+            return super().forward(batch, random)
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
+    try:
+        AcceleratorState._reset_state()
+        notes = fit("line", Seen(), replace(OPTIM, steps=2), tmp_path, seed=0)
+    finally:
+        AcceleratorState._reset_state()
+    assert kinds == {learned_in}
+    assert notes["precision"] == str(learned_in).removeprefix("torch.")

@@ -190,6 +190,7 @@ def _train(job: Job) -> dict[str, Any]:
     import torch
 
     from vilp_ros.training.config import load_recipe
+    from vilp_ros.training.processes import has_bf16
     from vilp_ros.training.registry import TRAININGS
     from vilp_ros.training.work import Work
 
@@ -204,10 +205,11 @@ def _train(job: Job) -> dict[str, Any]:
         name = training.stages[0][0]
         objective = training.objective(name, training.features()).to(job.device).train()
     optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-5)
+    device = torch.device(job.device)
 
     def step() -> None:
         batch = objective.place(objective.batch(np.random.default_rng(0), job.batch))
-        with torch.autocast(job.device, torch.bfloat16):  # as `vilp train`
+        with torch.autocast(job.device, torch.bfloat16, has_bf16(device)):  # as `vilp train`
             loss = objective(batch, objective.random(0))["loss"]
         loss.backward()
         optimizer.step()

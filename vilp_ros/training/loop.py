@@ -21,7 +21,7 @@ from vilp_ros.policy.diffusion import Random
 from vilp_ros.training import checkpoint
 from vilp_ros.training.config import OptimConfig
 from vilp_ros.training.prefetch import prefetched
-from vilp_ros.training.processes import first, here
+from vilp_ros.training.processes import first, has_bf16, here
 
 CHECKPOINT_EVERY_S = 120.0
 M = TypeVar("M", bound=nn.Module)
@@ -176,7 +176,9 @@ def fit(
     Raises:
         VilpError: loss, gradient or held-out score is not finite; checkpoints stay as they are.
     """
-    accelerator = Accelerator(mixed_precision="bf16", cpu=here().device.type == "cpu")
+    device = here().device
+    mixed = has_bf16(device)
+    accelerator = Accelerator(mixed_precision="bf16" if mixed else "no", cpu=device.type == "cpu")
     objective.to(accelerator.device)
     optimizer = torch.optim.AdamW(
         objective.parameters(), lr=optim.lr, weight_decay=optim.weight_decay, betas=(0.9, 0.99)
@@ -194,6 +196,7 @@ def fit(
         best = groups.get("best", {})
     wrapped, optimizer = accelerator.prepare(objective, optimizer, device_placement=[False, False])
     notes["processes"] = accelerator.num_processes
+    notes["precision"] = "bfloat16" if mixed else "float32"
     main = accelerator.is_main_process
     writer = SummaryWriter(str(folder / "tensorboard" / name)) if main else None
     watch = _Watch(name, folder, optim)

@@ -116,5 +116,6 @@ def stage_notes(notes: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "steps": notes["step"],
         "seconds": round(notes["seconds"]),
+        "precision": notes.get("precision"),
         "held_out": notes.get("last"),
     }
