@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
 
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.spec import load_spec
@@ -292,6 +293,25 @@ def test_control_learns_from_the_same_frozen_latents(tmp_path):
         tmp_path, "other", "policy.method=bc", frozen, "policy.autoencoder.latent_dim=5"
     )
     assert main(other) == 2
+
+
+def test_an_autoencoder_goes_on_from_another_bundle(tmp_path):
+    from vilp_ros.cli.main import main
+
+    def weights_of(name):
+        weights = load_file(tmp_path / name / "weights.safetensors")
+        return torch.cat([w.ravel() for k, w in weights.items() if k.startswith("autoencoder")])
+
+    steps = [f"{part}.optim.steps=3" for part in ("autoencoder", "planner", "idm")]
+    going_on = [f"autoencoder.bundle={tmp_path / 'first'}", "autoencoder.frozen=false"]
+    slowly = "autoencoder.optim.lr=1e-5"
+    assert main(command(tmp_path, "first", *steps)) == 0
+    assert main(command(tmp_path, "tuned", *steps, slowly, *going_on, "seed=1")) == 0
+    assert main(command(tmp_path, "fresh", *steps, slowly, "seed=1")) == 0
+    first = weights_of("first")
+    tuned, fresh = ((weights_of(name) - first).abs().max() for name in ("tuned", "fresh"))
+    assert 0 < tuned < 0.002  # half precision beside three small steps
+    assert fresh > 0.05
 
 
 VILP = [

@@ -134,7 +134,8 @@ class AutoencoderTraining:
     """Loss of the autoencoders.
 
     Attributes:
-        bundle: take the frozen autoencoders of this bundle instead of training any.
+        bundle: begin with the autoencoders of this bundle.
+        frozen: take those as they are, instead of training them further on these episodes.
         optim: optimisation.
         beta: weight of the KL term (paper: 1e-5 with unweighted pixels).
         contrast: extra weight of a pixel that differs fully from the view's median image.
@@ -145,6 +146,7 @@ class AutoencoderTraining:
     """
 
     bundle: str | None = None
+    frozen: bool = True
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(steps=2000, batch_size=64, lr=1e-3)
     )
@@ -179,13 +181,17 @@ class IdmTraining:
         optim: optimisation; stopped on held-out pairs.
         noise: upper bound of the standard deviation of noise on the change between the two
             states, drawn per pair; plans are less exact than recordings.
-        suboptimal_share: share of suboptimal pairs in a batch where there are any (paper: 0.5).
+        imagined_share: share of the pairs that are the planner's own, where there are labelled
+            demonstrations.
+        suboptimal_share: share of suboptimal pairs among the others, where there are any (paper:
+            0.5).
     """
 
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(steps=1500, batch_size=1024, lr=1e-3, keep_best=True)
     )
     noise: float = 0.3
+    imagined_share: float = 0.5
     suboptimal_share: float = 0.5
 
 
@@ -302,6 +308,10 @@ class Recipe:
         check_ranges(self)
         if twice := [view for view in self.views if self.views.count(view) > 1]:
             raise VilpError(f"views names {twice[0]} twice")
+        if not (self.autoencoder.frozen or self.autoencoder.bundle):
+            raise VilpError(
+                "autoencoder.frozen is false and autoencoder.bundle names none to go on with"
+            )
         if self.policy.robust_encoder is not None:
             raise VilpError(
                 "policy.robust_encoder is written by the training: say robust.enabled=true and "

@@ -177,7 +177,8 @@ def _train_view(recipe: Recipe, folder: Path, view: str) -> None:
     vae = build_autoencoder(recipe.policy.autoencoder, work.views[view])
     vae.to(memory_format=torch.channels_last)
     if recipe.autoencoder.bundle:
-        vae.load_state_dict(_frozen_autoencoder(recipe, name))
+        vae.load_state_dict(_autoencoder_of_bundle(recipe, name))
+    if recipe.autoencoder.bundle and recipe.autoencoder.frozen:
         work.keep_autoencoder(view, vae, recipe.autoencoder.bundle)
     else:
         data, config = (table, frames, training, held_out), recipe.autoencoder
@@ -193,7 +194,7 @@ def _train_view(recipe: Recipe, folder: Path, view: str) -> None:
     write_latents(vae, frames, work.layout.latent_dim, work.latents(view))
 
 
-def _frozen_autoencoder(recipe: Recipe, name: str) -> dict[str, torch.Tensor]:
+def _autoencoder_of_bundle(recipe: Recipe, name: str) -> dict[str, torch.Tensor]:
     """Weights of one view's VAE in the bundle that the recipe names."""
     folder = Path(recipe.autoencoder.bundle or "")
     spec = load_spec(folder)
