@@ -280,6 +280,22 @@ def test_two_processes_train_together_on_a_slow_disk(tmp_path):
     assert "vilp_ros/" not in again.stderr  # no traceback
 
 
+def write_threads(path):
+    path.write_text(str(torch.get_num_threads()))
+
+
+@pytest.mark.parametrize(("parts", "jobs", "each"), [(3, 2, 3), (2, 4, 3), (1, 2, 6), (2, 1, 6)])
+def test_parts_share_the_threads_of_the_machine(tmp_path, parts, jobs, each):
+    files = [tmp_path / str(part) for part in range(parts)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(6)
+    try:
+        run._parallel([(write_threads, (path,)) for path in files], jobs)
+    finally:
+        torch.set_num_threads(before)
+    assert [int(path.read_text()) for path in files] == [each] * parts
+
+
 def test_control_learns_from_the_same_frozen_latents(tmp_path):
     from vilp_ros.cli.main import main
 

@@ -22,6 +22,9 @@ watches data.action_free and play stands under data.suboptimal.
 On several GPUs or processes start the module with torchrun and one job:
   torchrun --nproc_per_node 2 -m vilp_ros train --config ... --out ... --jobs 1"""
 
+MOST_THREADS = 16
+"""Networks as small as these gain nothing from more; OMP_NUM_THREADS asks for fewer."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of the verb."""
@@ -33,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of checkpoints and tensorboard files (default: runs/train/<name of OUT>)",
     )
     parser.add_argument(
-        "--jobs", type=int, default=2, help="parts trained at a time, one core each (default: 2)"
+        "--jobs",
+        type=int,
+        default=2,
+        help="parts trained at a time, which share the cores (default: 2)",
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes to the recipe")
 
@@ -46,8 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from vilp_ros.training.processes import described, here
     from vilp_ros.training.run import train
 
-    if not torch.cuda.is_available():
-        torch.set_num_threads(1)  # two threads on a busy machine wait for each other
+    torch.set_num_threads(min(torch.get_num_threads(), MOST_THREADS))
     recipe = load_recipe(args.config, [f"name={args.out.name}", *args.overrides])
     main = here().is_main_process
     if main:

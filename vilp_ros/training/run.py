@@ -133,18 +133,22 @@ def _end(training: Training, bundle: Path, read: Read) -> None:
 
 
 def _parallel(calls: list[tuple[Callable, tuple]], jobs: int) -> None:
-    """Runs the calls, `jobs` at a time, in processes of their own when more than one."""
+    """Runs the calls, `jobs` at a time, in processes of their own when more than one.
+
+    They share the threads that this process may use.
+    """
     if jobs == 1 or len(calls) == 1:
         for function, args in calls:
             function(*args)
         return
     context = mp.get_context("spawn")
+    threads = max(1, torch.get_num_threads() // min(jobs, len(calls)))
     waiting, failed = list(calls), False
     running: list[mp.process.BaseProcess] = []
     while (waiting and not failed) or running:
         while waiting and not failed and len(running) < jobs:
             function, args = waiting.pop(0)
-            process = context.Process(target=_one_thread, args=(function, args))
+            process = context.Process(target=_in_a_process, args=(threads, function, args))
             process.start()
             running.append(process)
         running[0].join(timeout=0.2)
@@ -155,9 +159,9 @@ def _parallel(calls: list[tuple[Callable, tuple]], jobs: int) -> None:
         raise VilpError("a part of the training failed: its error is printed above")
 
 
-def _one_thread(function: Callable, args: tuple) -> None:
+def _in_a_process(threads: int, function: Callable, args: tuple) -> None:
     end_with_parent()  # or a run that was killed would go on beside the one that goes on with it
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     try:
         function(*args)
     except VilpError as error:
