@@ -54,7 +54,6 @@ def test_overrides_win_and_are_typed():
         ("idm.optim.grad_clip=0", r"idm\.optim: grad_clip is 0"),
         ("idm.noise=-1", r"idm\.noise is -1"),
         ("planner.pure_noise=7", r"planner\.pure_noise is 7"),
-        ("idm.imagined_share=1", r"idm\.imagined_share is 1"),
         ("low_level.imagined_share=.nan", r"low_level\.imagined_share is nan"),
         ("autoencoder.frozen=false", r"autoencoder\.bundle names none"),
         ("autoencoder.beta=-5", r"autoencoder\.beta is -5"),

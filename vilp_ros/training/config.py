@@ -181,17 +181,13 @@ class IdmTraining:
         optim: optimisation; stopped on held-out pairs.
         noise: upper bound of the standard deviation of noise on the change between the two
             states, drawn per pair; plans are less exact than recordings.
-        imagined_share: share of the pairs that are the planner's own, where there are labelled
-            demonstrations.
-        suboptimal_share: share of suboptimal pairs among the others, where there are any (paper:
-            0.5).
+        suboptimal_share: share of suboptimal pairs in a batch where there are any (paper: 0.5).
     """
 
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(steps=1500, batch_size=1024, lr=1e-3, keep_best=True)
     )
     noise: float = 0.3
-    imagined_share: float = 0.5
     suboptimal_share: float = 0.5
 
 
