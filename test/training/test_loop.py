@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.spec import load_spec
-from vilp_ros.training import checkpoint, loop, run
+from vilp_ros.training import checkpoint, loop, processes, run
 from vilp_ros.training.config import OptimConfig
 from vilp_ros.training.loop import Objective, fit, learning_rate
 
@@ -278,6 +278,27 @@ def test_two_processes_train_together_on_a_slow_disk(tmp_path):
     assert again.returncode != 0
     assert again.stderr.count("holds parts of another recipe") == 1
     assert "vilp_ros/" not in again.stderr  # no traceback
+
+
+@pytest.mark.parametrize(
+    ("cores", "bound_to", "quota", "used"),
+    [
+        (8, 8, None, 8),
+        (64, 64, None, 16),
+        (64, 3, None, 3),
+        (64, 64, "max 100000", 16),
+        (64, 64, "250000 100000", 2),
+        (64, 64, "50000 100000", 1),
+        (4, 64, "800000 100000", 4),
+    ],
+)
+def test_as_many_threads_as_may_run(tmp_path, monkeypatch, cores, bound_to, quota, used):
+    monkeypatch.setattr(processes, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(bound_to)))
+    if quota:
+        (tmp_path / "cpu.max").write_text(quota + "\n")
+    assert processes.threads() == used
 
 
 def write_threads(path):

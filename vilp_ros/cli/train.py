@@ -22,9 +22,6 @@ watches data.action_free and play stands under data.suboptimal.
 On several GPUs or processes start the module with torchrun and one job:
   torchrun --nproc_per_node 2 -m vilp_ros train --config ... --out ... --jobs 1"""
 
-MOST_THREADS = 16
-"""Networks as small as these gain nothing from more; OMP_NUM_THREADS asks for fewer."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of the verb."""
@@ -49,10 +46,10 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from vilp_ros.training.config import load_recipe
-    from vilp_ros.training.processes import described, here
+    from vilp_ros.training.processes import described, here, threads
     from vilp_ros.training.run import train
 
-    torch.set_num_threads(min(torch.get_num_threads(), MOST_THREADS))
+    torch.set_num_threads(threads())
     recipe = load_recipe(args.config, [f"name={args.out.name}", *args.overrides])
     main = here().is_main_process
     if main:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -13,6 +15,10 @@ from accelerate.utils import broadcast_object_list
 
 LONGEST_WAIT = timedelta(hours=1)
 """How long processes wait for one that reads or writes on a slow disk."""
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""What a container may use, in microseconds of a period: `200000 100000` is two cores."""
+MOST_THREADS = 16
+"""Networks as small as these gain nothing from more."""
 T = TypeVar("T")
 
 
@@ -37,6 +43,21 @@ def has_bf16(device: torch.device) -> bool:
         with torch.cuda.device(device):
             return torch.cuda.is_bf16_supported(including_emulation=False)
     return True
+
+
+def threads() -> int:
+    """Threads that this process may compute with.
+
+    As many as torch takes by itself (physical cores, or OMP_NUM_THREADS), unless the process is
+    bound to fewer cores or its container has a quota, of which torch knows nothing: threads beyond
+    it would stop each other for most of every period.
+    """
+    least = min(torch.get_num_threads(), len(os.sched_getaffinity(0)), MOST_THREADS)
+    try:
+        quota, period = QUOTA.read_text().split()
+        return max(1, min(least, int(quota) // int(period)))
+    except (OSError, ValueError):  # no cgroups of version 2, or "max"
+        return least
 
 
 def described() -> str:
