@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -216,7 +217,7 @@ def test_watched_demonstrations_get_the_actions_that_led_from_each_frame(
     recorded, watched, tmp_path, interval
 ):
     policy, path = KnownPolicy(recorded, 8 // interval, interval), tmp_path / "labelled.hdf5"
-    done = label(policy, watched, path)
+    done = label(policy, watched, path, "known")
     found = labelled(path)
     for episode, true in zip(found, recorded, strict=True):
         np.testing.assert_allclose(episode.actions, true.actions, atol=1e-6)
@@ -225,14 +226,14 @@ def test_watched_demonstrations_get_the_actions_that_led_from_each_frame(
         assert all((episode.images[view] == true.images[view]).all() for view in VIEWS)
     assert (done.episodes, done.steps) == (3, sum(map(len, recorded)))
     assert (done.known, done.error) == (0, None)
-    assert label(policy, watched, path).episodes == 0  # and goes on where it was cut off
+    assert label(policy, watched, path, "known").episodes == 0  # and goes on where it was cut off
     assert len(labelled(path)) == 3
 
 
 def test_a_shut_hand_is_not_told_to_be_narrower_than_nothing(recorded, watched, tmp_path):
     policy, path = KnownPolicy(recorded), tmp_path / "labelled.hdf5"
     policy.narrower_m = 0.01
-    label(policy, watched, path)
+    label(policy, watched, path, "known")
     for episode, true in zip(labelled(path), recorded, strict=True):
         width = np.maximum(true.actions[:, 7] - 0.01, 0)
         assert (width == 0).any()
@@ -243,7 +244,7 @@ def test_found_actions_are_judged_by_those_recorded(recorded, tmp_path):
     policy = KnownPolicy(recorded)
     policy.offset_m = 0.01
     source = Source(str(recorded.path), "action_free", 1, 2)
-    done = label(policy, source, tmp_path / "labelled.hdf5")
+    done = label(policy, source, tmp_path / "labelled.hdf5", "known")
     assert done.known == done.steps == len(recorded[1]) + len(recorded[2])
     assert done.error["position_mm"]["mean"] == pytest.approx(10, abs=0.1)
 
@@ -261,12 +262,33 @@ def test_a_bundle_of_other_recordings_labels_nothing(recorded, watched, tmp_path
     policy = KnownPolicy(recorded)
     vars(policy.spec).update(wrong)
     with pytest.raises(VilpError, match=says):
-        label(policy, watched, tmp_path / "labelled.hdf5")
+        label(policy, watched, tmp_path / "labelled.hdf5", "known")
 
 
 def test_actions_of_two_bundles_do_not_share_a_file(recorded, watched, tmp_path):
     policy, path = KnownPolicy(recorded), tmp_path / "labelled.hdf5"
-    label(policy, watched._replace(number=1), path)
-    policy.spec.name = "another"
-    with pytest.raises(VilpError, match="holds actions of known: choose another --out"):
-        label(policy, watched, path)
+    label(policy, watched._replace(number=1), path, "known")
+    with pytest.raises(VilpError, match="holds actions of known, not of anew: choose another"):
+        label(policy, watched, path, "anew")
+
+
+def test_another_file_of_the_same_name_is_not_taken_for_done(recorded, watched, tmp_path):
+    policy, path = KnownPolicy(recorded), tmp_path / "labelled.hdf5"
+    label(policy, watched._replace(number=1), path, "known")
+    again = tmp_path / "again" / Path(watched.path).name
+    again.parent.mkdir()
+    with EpisodeWriter(again, task="lift") as writer:
+        writer.add(replace(recorded[1], actions=None, role="action_free"))
+    other = Source(str(again), "action_free")
+    assert label(policy, other, path, "known").episodes == 1
+    assert label(policy, other, path, "known").episodes == 0
+    assert [e.seed for e in labelled(path)] == [recorded[0].seed, recorded[1].seed]
+
+
+def test_failures_are_not_labelled_as_demonstrations(recorded, tmp_path):
+    with EpisodeWriter(tmp_path / "e.hdf5", task="lift") as writer:
+        for success in (True, False):
+            writer.add(replace(recorded[0], success=success))
+    source = Source(str(tmp_path / "e.hdf5"), "action_free")
+    with pytest.raises(VilpError, match=r"episode 1 of .*e\.hdf5 failed"):
+        label(KnownPolicy(recorded), source, tmp_path / "out.hdf5", "known")

@@ -4,13 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from synthetic import write_file
 
 from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.data.seeds import VALIDATION_SEEDS
 from vilp_ros.errors import VilpError
+from vilp_ros.sim import collect as collection
 from vilp_ros.sim.collect import collect, record
 from vilp_ros.sim.demonstrator import Job
 
@@ -113,6 +116,20 @@ def test_a_collection_that_makes_no_sense_is_refused(tmp_path, change, named):
     with pytest.raises(VilpError, match=named):
         collect(path=tmp_path / "x.hdf5", **arguments)
     assert not (tmp_path / "x.hdf5").exists()
+
+
+def test_no_pose_of_the_evaluation_is_recorded_in_place_of_a_lost_one():
+    jobs = collection._jobs(("a", "b"), VALIDATION_SEEDS - 1, "expert", 0.0)
+    assert [(next(jobs).seed, next(jobs).mode)] == [(VALIDATION_SEEDS - 1, "b")]
+    with pytest.raises(VilpError, match="for evaluation"):
+        next(jobs)
+
+
+def test_an_expert_that_always_fails_is_not_tried_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(collection, "_record", lambda *_: (None, collection.ATTEMPTS))
+    monkeypatch.setattr(collection, "processes", lambda *_: ThreadPoolExecutor(1))
+    with pytest.raises(VilpError, match="did not succeed at 30 poses in a row, 5 attempts each"):
+        collect("lift", tmp_path / "e.hdf5", 3, 0)
 
 
 def test_a_file_of_another_role_is_not_counted_as_done(tmp_path):

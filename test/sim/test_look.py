@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from vilp_ros.sim.look import (
     SHAPES,
     Look,
     LookRule,
+    Paint,
+    Thing,
     evaluation_look,
     training_look,
 )
@@ -75,6 +78,37 @@ def test_strength_grows_from_nothing(env):
     assert apart[0] == 0.0 < apart[1] < apart[2]
 
 
+def test_a_mat_hides_no_mark():
+    with SimEnv("push_t", views=("agentview",)) as env:
+        before = env.reset(600_003).images["agentview"].astype(int)
+        mat = Thing("box", np.array([0.25, 0.25, 0.001]), 0.0, 0.0, 0.0, Paint(np.ones(3), None))
+        env.wear(Look(things=[mat]))
+        seen = env.observe().images["agentview"].astype(int)
+
+    def marked(image):  # the outline is green
+        red, green, blue = np.moveaxis(image, -1, 0)
+        return (green > 1.5 * red) & (green > 1.5 * blue)
+
+    assert distance(seen, before) > 5  # it lies there
+    assert marked(before).sum() > 50
+    assert (marked(before) & marked(seen)).sum() > 0.9 * marked(before).sum()
+
+
+def test_things_stay_where_they_lie_when_the_objects_move(env):
+    env.reset(600_004)
+    env.wear(evaluation_look(np.random.default_rng(1), env.parts, "distractors"))
+    look, lain = env.look, env.model.geom_pos.copy()
+    moved = env.data.qpos.copy()
+    cube = env.model.jnt_qposadr[env.model.body_jntadr[env._bodies["cube"]]]
+    moved[cube : cube + 2] = env.model.geom_pos[env._wardrobe._spare[-1], :2]
+    env.place(moved)
+    env.wear(Look())
+    env.wear(look)
+    np.testing.assert_array_equal(env.model.geom_pos, lain)
+    env.wear(replace(look))  # another look, laid out of the way
+    assert not np.array_equal(env.model.geom_pos, lain)
+
+
 @pytest.mark.parametrize(("task", "objects"), [("can", 2), ("square", 2)])
 def test_every_object_of_a_task_can_be_painted(task, objects):
     with SimEnv(task, variation="object@1") as env:
@@ -108,8 +142,19 @@ def test_recorded_states_are_drawn_again_exactly_and_in_other_looks(env, tmp_pat
     assert first != second  # a look for each frame
     with pytest.raises(VilpError, match=r"looks of strength 1\.0, seed 0.* not of strength 2"):
         redraw([tmp_path / "e.hdf5"], tmp_path / "p.hdf5", strength=2.0)
-    with pytest.raises(VilpError, match=r"two files are called e\.hdf5"):
-        redraw([tmp_path / "e.hdf5", tmp_path / "day2/e.hdf5"], tmp_path / "q.hdf5")
+    # Another file of the same name holds other episodes.
+    (tmp_path / "day2").mkdir()
+    with EpisodeWriter(tmp_path / "day2/e.hdf5", task="lift_wide") as writer:
+        writer.add(replace(episode, ee_pose=episode.ee_pose + np.float32(1e-4)))
+    assert redraw([tmp_path / "day2/e.hdf5"], tmp_path / "p.hdf5", stride=1) == len(episode) + 1
+    with EpisodeWriter(tmp_path / "far.hdf5", task="lift_wide", control_period_s=0.1) as writer:
+        writer.add(episode)
+    with pytest.raises(VilpError, match=r"far\.hdf5 has control_period_s 0\.1, .*e\.hdf5 0\.05"):
+        redraw([tmp_path / "e.hdf5", tmp_path / "far.hdf5"], tmp_path / "q.hdf5")
+    with EpisodeWriter(tmp_path / "varied.hdf5", task="lift_wide") as writer:
+        writer.add(replace(episode, info=episode.info | {"vary": 1.0}))
+    with pytest.raises(VilpError, match=r"recorded in varied looks \(--vary 1\.0\)"):
+        redraw([tmp_path / "varied.hdf5"], tmp_path / "q.hdf5")
     with pytest.raises(VilpError, match="has been drawn"):
         redraw([tmp_path / "p.hdf5"], tmp_path / "q.hdf5")
 
@@ -131,8 +176,10 @@ def test_varied_collections_keep_the_usual_picture_beside_and_are_not_mixed(tmp_
         env.place(episode.states[-1])
         seen = env.observe().images["agentview"]
     np.testing.assert_array_equal(episode.images[usual("agentview")][-1], seen)
-    with pytest.raises(VilpError, match="choose another --out"):
+    with pytest.raises(VilpError, match=r"varied by 1\.0, not 0\.5: choose another --out"):
         collect("lift", path, 2, 0, noise=0.0, vary=0.5, beside=True)
+    with pytest.raises(VilpError, match=r"noise 0\.0, not 0\.3: choose another --out"):
+        collect("lift", path, 2, 0, noise=0.3, vary=1.0, beside=True)
     with pytest.raises(VilpError, match="choose another --out"):
         collect("lift", path, 2, 0, noise=0.0)
 

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from vilp_ros.contract import Contract
+from vilp_ros.errors import VilpError
 from vilp_ros.ros.files import find_contract
 from vilp_ros.sim import TASKS
 from vilp_ros.sim.demonstrator import Demonstrator, Job
 from vilp_ros.sim.look import LookRule
-from vilp_ros.sim.scene import OBJECT, OBJECT_TOP
+from vilp_ros.sim.scene import OBJECT, OBJECT_TOP, Camera, Variation, dress
+from vilp_ros.sim.wardrobe import Wardrobe
+
+CAMERA = Camera((1, 0, 1), (0, 0, 0), 45)
 
 
 def test_the_files_are_the_tasks():
@@ -57,3 +61,16 @@ def test_a_measure_is_a_share_and_only_of_tasks_that_have_one(sim, task):
     measured = env.measured()
     assert (measured is None) == (env.spec.measure == "")
     assert measured is None or 0 <= measured < 1
+
+
+def test_a_name_that_the_scene_does_not_have_is_told():
+    body = "<body name='cube_main'><geom name='cube_g0'/></body>"
+    xml = f"<mujoco><worldbody>{body}</worldbody></mujoco>"
+    with pytest.raises(VilpError, match=r"looks of cube_g00.* bodies are cube_main"):
+        dress(xml, CAMERA, Variation(), {"cube_g00": OBJECT}, {})
+
+
+def test_an_object_that_the_scene_does_not_have_is_told(sim):
+    env = sim("lift")
+    with pytest.raises(VilpError, match=r"names objects cube; bodies of its scene are .*cube_main"):
+        Wardrobe(env.model, env.data, ("cube",), (0, 0, 0))

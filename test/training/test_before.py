@@ -1,16 +1,18 @@
 """What would stop a training in an hour, or spoil its bundle, is said before it begins."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from synthetic import make_episode, write_file
 
 from vilp_ros.data.episode_writer import EpisodeWriter
+from vilp_ros.data.pairs import usual
 from vilp_ros.errors import VilpError
 from vilp_ros.policy.spec import load_spec
 from vilp_ros.share import share_dir
-from vilp_ros.training.before import check_sources
+from vilp_ros.training.before import check_sources, imitated_failures
 from vilp_ros.training.config import load_recipe
 from vilp_ros.training.run import train
 
@@ -52,6 +54,39 @@ def test_what_would_train_something_else_is_refused(tmp_path, overrides, words):
     there = [o.replace("E", f"{tmp_path}/e.hdf5").replace("F", str(tmp_path)) for o in overrides]
     with pytest.raises(VilpError, match=words):
         begin(tmp_path, *there)
+    assert not (tmp_path / "work").exists()
+
+
+def test_demonstrations_that_failed_are_named(tmp_path):
+    with EpisodeWriter(tmp_path / "e.hdf5", task="lift") as writer:
+        for seed in range(3):
+            writer.add(replace(make_episode(seed), success=seed == 1))
+    data = f"data={{expert: [{{path: {tmp_path}/e.hdf5}}], suboptimal: []}}"
+    said = imitated_failures(load_recipe(RECIPE, ["name=x", data]))
+    assert said.startswith("note: 2 of 3 demonstrations say that they failed (episode 0 of ")
+    write_file(tmp_path / "e.hdf5")
+    write_file(tmp_path / "s.hdf5", "suboptimal")
+    expert, failed = f"{{path: {tmp_path}/e.hdf5, start: 3}}", f"{{path: {tmp_path}/s.hdf5}}"
+    good = f"data={{expert: [{expert}], suboptimal: [{failed}]}}"
+    assert imitated_failures(load_recipe(RECIPE, ["name=x", good])) == ""
+
+
+@pytest.mark.parametrize(
+    ("task", "ranges", "words"),
+    [
+        ("can", {}, "shows can, what is trained lift"),
+        ("lift", {"agentview": (0.4, 1.6)}, r"agentview from \(0\.4, 1\.6\) m \(near, far\)"),
+    ],
+)
+def test_pairs_of_something_else_are_refused(tmp_path, task, ranges, words):
+    with EpisodeWriter(tmp_path / "p.hdf5", task=task, depth_range_m=ranges) as writer:
+        episode = make_episode(0)
+        for view in list(episode.images):
+            episode.images[usual(view)] = episode.images[view]
+        writer.add(episode)
+    given = ["robust.enabled=true", f"robust.pairs=[{tmp_path}/p.hdf5]"]
+    with pytest.raises(VilpError, match=words):
+        begin(tmp_path, *given)
     assert not (tmp_path / "work").exists()
 
 

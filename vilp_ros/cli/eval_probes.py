@@ -133,13 +133,24 @@ def transfer(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, A
     from rich.console import Console
 
     from vilp_ros.evaluation.closed_loop.curve import draw_curve, require_matplotlib
-    from vilp_ros.evaluation.closed_loop.transfer import choose_cells, falls_below_half, run_cells
+    from vilp_ros.evaluation.closed_loop.transfer import (
+        choose_cells,
+        falls_below_half,
+        run_cells,
+        unseen,
+    )
     from vilp_ros.evaluation.statistics import proportion
     from vilp_ros.evaluation.tables import plain_table
+    from vilp_ros.sim.task import load_task
 
     if args.plot:
         require_matplotlib()
     cells = choose_cells(args.scenes, args.families, args.strengths)
+    task, colour = load_task(args.task), bool(set(args.spec.views) - set(args.spec.depth_range_m))
+    if same := [cell for cell in cells if unseen(cell, task, colour)]:
+        names = ", ".join(cell.name for cell in same)
+        print(f"left out, since nothing changes in what {args.bundle} sees of {args.task}: {names}")
+        cells = [cell for cell in cells if cell not in same]
     seeds = range(args.seed_start, args.seed_start + args.episodes)
     warning = note_learned(args.spec, args.task, seeds, report)
     table = plain_table(f"{args.bundle} on {args.task}", ("scene", "success", "steps"))
@@ -158,16 +169,25 @@ def transfer(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, A
             "" if steps is None else f"{steps:.1f}",
         )
     report["falls_below_half"] = {}
+    measured = report["variations"].get("none")
+    usual = measured and measured["successes"] / measured["episodes"]
     for family, by_strength in families.items():
         points = sorted((float(s), f["successes"] / f["episodes"]) for s, f in by_strength.items())
-        report["falls_below_half"][family] = falls_below_half(*zip(*points, strict=True))
+        report["falls_below_half"][family] = falls_below_half(
+            [strength for strength, _ in points], [rate for _, rate in points], usual
+        )
     write_figures(args.json, report)
     console = Console()
     console.print(table)
     warn(warning)
     for family, strength in report["falls_below_half"].items():
         if strength is not None:
-            console.print(f"{family}: under one half from strength {strength:.2f} on")
+            where = f"from strength {strength:.2f} on"
+            if strength == 0:
+                where = "in the usual scene already"
+            elif strength == min(map(float, families[family])):
+                where = f"at strength {strength:g} already, the least that was run"
+            console.print(f"{family}: under one half {where}")
     if args.plot:
         draw_curve(families, f"{args.bundle}, {args.episodes} episodes a point", args.plot)
 
@@ -180,7 +200,8 @@ def held_out(args: argparse.Namespace, probe: str) -> Path:
 
     if args.data is None:
         path = args.scratch / "held_out.hdf5"
-        record_held_out(args.task, path, args.episodes, RECORDING_NOISE[probe])
+        seen = tuple(args.spec.views), args.spec.depth_range_m
+        record_held_out(args.task, path, args.episodes, RECORDING_NOISE[probe], *seen)
         return path
     found = EpisodeFile(args.data)
     if found.task != args.task or not len(found):

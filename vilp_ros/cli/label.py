@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Labels; prints how much, and how well as far as that is known."""
     from dataclasses import asdict
 
+    from vilp_ros.data.recording import bundle_hash
     from vilp_ros.data.table import Source
     from vilp_ros.errors import VilpError
     from vilp_ros.evaluation.label import label
@@ -47,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
         raise VilpError(f"--out {args.out} is what is read: name another file")
     policy = load_policy(args.bundle, device=args.device)
     source = Source(args.data, "action_free", args.start, args.count)
-    done = label(policy, source, args.out)
+    teacher = f"{policy.spec.name} (content {bundle_hash(args.bundle)[:8]})"
+    done = label(policy, source, args.out, teacher)
     print(f"{args.out}: {done.episodes} episodes, {done.steps} actions found by {policy.spec.name}")
     if done.error is not None:
         error = done.error

@@ -126,6 +126,11 @@ class EpisodeFile:
             found.append(role)
         return found
 
+    @property
+    def successes(self) -> list[bool]:
+        """Whether each episode did its task."""
+        return [bool(group.attrs.get("success")) for group in self._groups]
+
     def notes(self, key: str) -> set[str]:
         """As `EpisodeWriter.notes`."""
         return notes_of(self._groups, key)
@@ -170,6 +175,10 @@ class EpisodeFile:
         if wrong_value := fault(episode, self.action_kind):
             raise DatasetError(f"{self._where(group)}: {wrong_value}")
         return episode
+
+    def origin(self, index: int) -> str:
+        """What an episode is known by wherever it is copied: file, index, and what it holds."""
+        return f"{self.path.name}:{index} {self.read(index, ()).digest()}"
 
     def shape(self, index: int, view: str) -> tuple[int, ...]:
         """`(T+1, H, W, 3)` of the frames of an episode, which are not read."""

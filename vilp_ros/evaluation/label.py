@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vilp_ros.policy.policy import Policy
 
 TEACHER, ORIGIN = "actions_of", "labelled_from"
-"""In `info`: the bundle that found the actions; file and index of the episode."""
+"""In `info`: the bundle that found the actions; the episode that they are of."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Labelled:
     error: dict[str, Any] | None
 
 
-def label(policy: Policy, source: Source, path: Path) -> Labelled:
+def label(policy: Policy, source: Source, path: Path, teacher: str) -> Labelled:
     """Writes demonstrations with found actions, as expert episodes.
 
     Recorded actions are replaced, and compared. Goes on where it was cut off.
@@ -53,20 +53,21 @@ def label(policy: Policy, source: Source, path: Path) -> Labelled:
         policy: whose inverse dynamics is asked.
         source: the demonstrations, of role `action_free`.
         path: HDF5 file, made or continued.
+        teacher: what the bundle is known by: a retrained one of the same name is another.
 
     Raises:
         VilpError: plans of the bundle hold no states, it was made for another period, kind of
-            action, size of frames or range of depth, there is no demonstration, or `path` holds
-            what another bundle found.
+            action, size of frames or range of depth, there is no demonstration, one failed, or
+            `path` holds what another bundle found.
     """
     policy.spec.require_states()
     file, indices = choose(source, tuple(policy.spec.views))
     with closing(file):
-        _check(policy, file)
-        return _write(policy, file, indices, path)
+        _check(policy, file, indices)
+        return _write(policy, file, indices, path, teacher)
 
 
-def _check(policy: Policy, file: EpisodeFile) -> None:
+def _check(policy: Policy, file: EpisodeFile, indices: list[int]) -> None:
     spec = policy.spec
     for key in ("action_kind", "control_period_s"):
         found, wanted = getattr(file, key), getattr(spec, key)
@@ -76,12 +77,20 @@ def _check(policy: Policy, file: EpisodeFile) -> None:
                 "of its own says nothing of these; convert the recordings to its period, or train "
                 "one on play like these"
             )
-    for view, size in spec.views.items():
-        if (found := file.shape(0, view)[1:3]) != tuple(size):
+    done = file.successes
+    for index in indices:
+        if not done[index]:
             raise VilpError(
-                f"{file.path}: frames of {view} are {found[0]}x{found[1]}, bundle {spec.name} "
-                f"learned from {size[0]}x{size[1]}"
+                f"episode {index} of {file.path} failed (success is false): nobody should imitate "
+                "it; leave it out by --start and --count"
             )
+    for view, size in spec.views.items():
+        for index in indices:
+            if (found := file.shape(index, view)[1:3]) != tuple(size):
+                raise VilpError(
+                    f"episode {index} of {file.path}: frames of {view} are {found[0]}x{found[1]}, "
+                    f"bundle {spec.name} learned from {size[0]}x{size[1]}"
+                )
         ranges = file.depth_range_m.get(view), spec.depth_range_m.get(view)
         if ranges[0] != ranges[1]:
             raise VilpError(
@@ -90,8 +99,10 @@ def _check(policy: Policy, file: EpisodeFile) -> None:
             )
 
 
-def _write(policy: Policy, file: EpisodeFile, indices: list[int], path: Path) -> Labelled:
-    teacher, steps = policy.spec.name, 0
+def _write(
+    policy: Policy, file: EpisodeFile, indices: list[int], path: Path, teacher: str
+) -> Labelled:
+    steps = 0
     found: list[np.ndarray] = []
     recorded: list[np.ndarray] = []
     with EpisodeWriter(
@@ -102,9 +113,11 @@ def _write(policy: Policy, file: EpisodeFile, indices: list[int], path: Path) ->
         depth_range_m=file.depth_range_m,
     ) as writer:
         if others := writer.notes(TEACHER) - {teacher}:
-            raise VilpError(f"{path} holds actions of {others.pop()}: choose another --out")
+            raise VilpError(
+                f"{path} holds actions of {others.pop()}, not of {teacher}: choose another --out"
+            )
         done = writer.notes(ORIGIN)
-        names = {index: f"{file.path.name}:{index}" for index in indices}
+        names = {index: file.origin(index) for index in indices}
         todo = [index for index in indices if names[index] not in done]
         for index in tqdm(todo, desc="label", unit="episode"):
             episode = file[index]

@@ -23,6 +23,8 @@ from vilp_ros.sim.task import load_task
 from vilp_ros.sim.views import COLOUR, depth_ranges
 
 ATTEMPTS = 5
+MOST_LOST = 30
+"""Poses in a row of which none could be recorded: nor will the next be."""
 COLLECTED = ("expert", "action_free", "suboptimal", "play")
 
 
@@ -82,19 +84,22 @@ def collect(
         What was done.
 
     Raises:
-        VilpError: unknown role, a noise outside [0, 1), seeds reserved for evaluation, or a file
-            whose episodes have another role, other views or looks.
+        VilpError: unknown role, a noise outside [0, 1), seeds reserved for evaluation, a file
+            whose episodes have another role, noise, other views or looks, or an expert that does
+            not do what the role asks.
     """
     if role not in COLLECTED:
         raise VilpError(f"role is {role!r}: choose from {', '.join(COLLECTED)}")
     if not 0 <= noise < 1:
         raise VilpError(f"noise is {noise}: a share of the steps, at least 0 and below 1")
-    modes = ("play",) if role == "play" else load_task(task).modes
+    modes = load_task(task).modes
+    if role == "play":
+        modes, noise = ("play",), 0.0
     if episodes < 1 or workers < 1 or seed_start < 0:
         raise VilpError("--episodes and --workers are at least 1, --seed-start at least 0")
     if seed_start + episodes / len(modes) > VALIDATION_SEEDS:
-        raise VilpError(f"seeds from {VALIDATION_SEEDS} on are for evaluation: lower --seed-start")
-    recorded = discarded = steps = disturbed = 0
+        raise _reserved()
+    recorded = discarded = steps = disturbed = lost = 0
     ranges = depth_ranges(load_task(task), views)
     if Path(path).is_file():
         file = EpisodeFile(path)
@@ -121,6 +126,10 @@ def collect(
             raise VilpError(
                 f"{path} was varied by {', '.join(looks)}, not {vary}: choose another --out"
             )
+        if others := writer.notes("noise") - {str(float(noise))}:
+            raise VilpError(
+                f"{path} was recorded with noise {others.pop()}, not {noise}: choose another --out"
+            )
         found = len(done)
         jobs = (job for job in _jobs(modes, seed_start, role, noise) if _key(job) not in done)
         pending: set[Future[tuple[Episode | None, int]]] = set()
@@ -132,6 +141,14 @@ def collect(
                 for future in ready:
                     episode, failures = future.result()
                     discarded += failures
+                    lost = lost + 1 if episode is None else 0
+                    if lost >= MOST_LOST:
+                        outcome = "fail" if role == "suboptimal" else "succeed"
+                        raise VilpError(
+                            f"the expert of {task} did not {outcome} at {lost} poses in a row, "
+                            f"{ATTEMPTS} attempts each: {recorded} episodes were recorded; look at "
+                            "its task, or lower --noise"
+                        )
                     if episode is not None:
                         writer.add(episode)
                         recorded += 1
@@ -143,9 +160,14 @@ def collect(
 
 
 def _jobs(modes: tuple[str, ...], seed: int, role: str, noise: float) -> Iterator[Job]:
-    while True:
+    while seed < VALIDATION_SEEDS:
         yield from (Job(seed, mode, role, noise) for mode in modes)
         seed += 1
+    raise _reserved()
+
+
+def _reserved() -> VilpError:
+    return VilpError(f"seeds from {VALIDATION_SEEDS} on are for evaluation: lower --seed-start")
 
 
 def _key(job: Job) -> tuple[int, str]:
@@ -200,6 +222,7 @@ def record(env: SimEnv, job: Job, attempt: int = 0, *, beside: bool = False) -> 
         images |= {usual(view): np.stack([x[view] for x in as_usual]) for view in env.views}
     info: dict[str, float | int | str]
     info = {"mode": expert.mode, "side": expert.side, "attempt": attempt}
+    info["noise"] = float(job.noise)
     if env.rule is not None:
         info["vary"] = env.rule.strength
     return Episode(

@@ -45,24 +45,15 @@ def redraw(
 
     Raises:
         VilpError: a file without states (not recorded in the simulator, or by an older version),
-            of another task, or with pairs already; two of one name; other looks than those that
-            `path` holds.
+            in a varied look, or with pairs already; files that differ in task, views, size,
+            period or range of depth; other looks than those that `path` holds.
     """
     if stride < 1:
         raise VilpError(f"stride is {stride}: at least 1")
     if not 0 < strength < math.inf or seed < 0:
         raise VilpError(f"strength is {strength}, seed {seed}: above 0, and at least 0")
-    names = [source.name for source in sources]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise VilpError(
-            f"two files are called {twice.pop()}, and of one the episodes would count as drawn: "
-            "rename one, or draw it into a file of its own"
-        )
     looks = f"strength {float(strength)}, seed {seed}, every {every}"
     files = [EpisodeFile(source) for source in sources]
-    tasks = {file.task for file in files}
-    if len(tasks) > 1:
-        raise VilpError(f"files of different tasks cannot be drawn into one: {sorted(tasks)}")
     for file in files:
         if not len(file) or file.read(0, ()).states is None:
             raise VilpError(
@@ -71,13 +62,19 @@ def redraw(
             )
         if any(usual(view) in file.views for view in file.views):
             raise VilpError(f"{file.path} has been drawn again already: name what it was made of")
+        if looks_there := file.notes("vary") - {"0.0"}:
+            raise VilpError(
+                f"{file.path} was recorded in varied looks (--vary {looks_there.pop()}), which "
+                "would be taken for the usual one: collect it without --vary, or, for pairs in one "
+                "go, with --vary and --usual"
+            )
     views, drawn = files[0].views, 0
-    height, width = files[0].read(0, views).images[views[0]].shape[1:3]
+    height, width = _alike(files)
     total = sum(len(file) for file in files)
     with (
         EpisodeWriter(
             path,
-            task=tasks.pop(),
+            task=files[0].task,
             control_period_s=stride * files[0].control_period_s,
             depth_range_m=files[0].depth_range_m,
         ) as writer,
@@ -98,7 +95,7 @@ def redraw(
             )
         for file in files:
             for index in range(len(file)):
-                name = f"{file.path.name}:{index}"
+                name = file.origin(index)
                 if name not in done:
                     episode = _thinned(file[index], stride)
                     key = (seed, episode.seed, index)
@@ -108,6 +105,31 @@ def redraw(
                     drawn += len(episode) + 1
                 bar.update()
     return drawn
+
+
+def _alike(files: Sequence[EpisodeFile]) -> tuple[int, int]:
+    """Size (H, W) of all frames.
+
+    Raises:
+        VilpError: the files cannot be drawn into one.
+    """
+    first = files[0]
+    size = first.shape(0, first.views[0])[1:3]
+    for file in files:
+        for key in ("task", "views", "control_period_s", "depth_range_m"):
+            if (found := getattr(file, key)) != (wanted := getattr(first, key)):
+                raise VilpError(
+                    f"{file.path} has {key} {found}, {first.path} {wanted}: draw them into a file "
+                    "each"
+                )
+        for index in range(len(file)):
+            for view in first.views:
+                if (other := file.shape(index, view)[1:3]) != size:
+                    raise VilpError(
+                        f"episode {index} of {file.path}: {view} has frames of "
+                        f"{other[0]}x{other[1]}, others {size[0]}x{size[1]}"
+                    )
+    return size[0], size[1]
 
 
 def _thinned(episode: Episode, stride: int) -> Episode:

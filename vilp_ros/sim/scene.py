@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vilp_ros.errors import VilpError
+
 VISIBLE_GROUP = 4
 SPARE = "spare"
 SPARE_GEOMS, SPARE_MATERIALS, TEXTURE_SIDE = 5, 8, 64
@@ -143,11 +145,22 @@ def dress(
     Returns:
         MJCF with the same bodies, joints, contacts and masses; what is to be seen is in the geom
         group `VISIBLE_GROUP`.
+
+    Raises:
+        VilpError: a name that the scene does not have.
     """
     root = ET.fromstring(xml)
     world = root.find("worldbody")
     assert world is not None, "robosuite gave a model without a worldbody"
     other = dict(zip((OBJECT, OBJECT_TOP), variation.colours, strict=True))
+    geoms = {geom.get("name", "") for geom in root.iter("geom")}
+    bodies = {body.get("name", "") for body in root.iter("body")}
+    if unknown := (set(looks) - geoms - bodies) | (set(tops) - geoms):
+        # It would stay out of the pictures, and nobody would be told.
+        raise VilpError(
+            f"the task names looks of {', '.join(sorted(unknown))}, which its scene does not have; "
+            f"bodies are {', '.join(sorted(bodies - {''}))}"
+        )
     for body in [world, *world.iter("body")]:
         for n, geom in enumerate(body.findall("geom")):
             name = geom.get("name", "")

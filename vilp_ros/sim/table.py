@@ -50,7 +50,7 @@ def add_mark(
     looks = {
         "name": name,
         "type": "box",
-        "size": f"{half_sides[0]} {half_sides[1]} 0.0005",
+        "size": f"{half_sides[0]} {half_sides[1]} 0.0015",  # above any mat of a look
         "pos": position,
         "rgba": rgba,
         "contype": "0",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
+from vilp_ros.errors import VilpError
 from vilp_ros.sim.look import CameraMove, Look, Paint, Thing
 from vilp_ros.sim.scene import SPARE, SPARE_GEOMS, SPARE_MATERIALS, TEXTURE_SIDE, VISIBLE_GROUP
 
@@ -48,12 +49,19 @@ class Wardrobe:
         middle: tuple[float, float, float],
     ) -> None:
         self._model, self._data, self._middle = model, data, np.array(middle)
-        self._objects = [model.body(name).id for name in objects]
+        names = {model.body(i).name: i for i in range(model.nbody)}
+        if unknown := set(objects) - set(names):
+            raise VilpError(
+                f"the task names objects {', '.join(sorted(unknown))}; bodies of its scene are "
+                f"{', '.join(sorted(filter(None, names)))}"
+            )
+        self._objects = [names[name] for name in objects]
         self._usual = {key: getattr(model, key).copy() for key in _KEPT}
         lamp = model.vis.headlight
         self._headlight = {key: np.array(getattr(lamp, key)) for key in _HEADLIGHT}
         self._textures = [model.material(f"{SPARE}_{i}").id for i in range(SPARE_MATERIALS)]
         self._spare = [model.geom(f"{SPARE}_{i}_seen").id for i in range(SPARE_GEOMS)]
+        self._laid: tuple[Look | None, np.ndarray] = None, np.zeros((SPARE_GEOMS, 3))
         self.parts: dict[str, dict[str, np.ndarray]] = {}
         for geom in range(model.ngeom):
             if model.geom_group[geom] == VISIBLE_GROUP and geom not in self._spare:
@@ -96,6 +104,9 @@ class Wardrobe:
             for geom, thing in zip(self._spare, look.things):
                 self._lay(geom, thing)
                 self._paint(geom, thing.paint, free, written)
+            if look is self._laid[0]:  # put on again: nobody moved them when the objects moved
+                model.geom_pos[self._spare] = self._laid[1]
+            self._laid = look, model.geom_pos[self._spare].copy()
         mujoco.mj_kinematics(model, self._data)
         mujoco.mj_camlight(model, self._data)
         return sorted({int(model.mat_texid[m].max()) for m in written.values()})

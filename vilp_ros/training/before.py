@@ -68,6 +68,27 @@ def check_sources(recipe: Recipe) -> None:
                     )
 
 
+def imitated_failures(recipe: Recipe) -> str:
+    """Names demonstrations that say of themselves that they failed; empty where there are none."""
+    found, episodes, named = 0, 0, ""
+    for source in recipe.data.sources():
+        if source.role == "suboptimal":
+            continue
+        file, chosen = choose(source, ())
+        with closing(file):
+            done = file.successes
+        failed = [index for index in chosen if not done[index]]
+        if failed and not named:
+            named = f"episode {failed[0]} of {source.path}"
+        found, episodes = found + len(failed), episodes + len(chosen)
+    if not found:
+        return ""
+    return (
+        f"note: {found} of {episodes} demonstrations say that they failed ({named}), and are "
+        "imitated all the same; failures belong under data.suboptimal"
+    )
+
+
 def _recording(file: EpisodeFile, index: int) -> str:
     """Of an episode's way through space, which its copies share whatever else was changed in them.
 
@@ -82,9 +103,18 @@ def _recording(file: EpisodeFile, index: int) -> str:
 
 
 def check_pairs(recipe: Recipe) -> None:
-    """Raises VilpError where `robust.pairs` lack a view: they are needed when all else is done."""
+    """Raises VilpError where `robust.pairs` lack a view, or are of something else.
+
+    They are needed when all else is done.
+    """
     robust = recipe.robust
-    views = list(load_spec(robust.bundle).views) if robust.bundle else recipe.views
+    if robust.bundle:
+        spec = load_spec(robust.bundle)
+        views, task, ranges = list(spec.views), spec.task, spec.depth_range_m
+    else:
+        source = recipe.data.sources()[0].path
+        with closing(EpisodeFile(source)) as first:
+            views, task, ranges = recipe.views, first.task, first.depth_range_m
     for path in recipe.pairs:
         if not Path(path).is_file():
             raise VilpError(
@@ -92,6 +122,15 @@ def check_pairs(recipe: Recipe) -> None:
                 f"simulator with `vilp redraw --data DATASET --out {path}`; those of a real arm "
                 "cannot be drawn again, and are altered alone with robust.pairs=[]"
             )
+        with closing(EpisodeFile(path)) as pairs:
+            if pairs.task != task:
+                raise VilpError(f"robust.pairs: {path} shows {pairs.task}, what is trained {task}")
+            for view in views:
+                if (found := pairs.depth_range_m.get(view)) != (wanted := ranges.get(view)):
+                    raise VilpError(
+                        f"robust.pairs: {path} shows {view} from {found} m (near, far), what is "
+                        f"trained from {wanted}: a grey would mean another depth"
+                    )
         for view in views:
             for frames, _ in pairs_of(path, view)[:1]:
                 frames.file.close()

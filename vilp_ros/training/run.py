@@ -33,6 +33,7 @@ from vilp_ros.training.before import (
     check_parts,
     check_sources,
     check_warp,
+    imitated_failures,
     require_autoencoders,
     unread,
 )
@@ -111,6 +112,8 @@ def _begin(training: Training, bundle: Path, tell: Callable[[str], object]) -> R
     if not recipe.robust.bundle:
         check_parts(training)
         tell(str(training.usable()))
+        if failed := imitated_failures(recipe):
+            tell(failed)
         if said := unread(training):
             tell(said)
     read = fingerprint(recipe)

@@ -13,6 +13,7 @@ from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.closed_loop.rollout import Recipe, rollout, summarise
 from vilp_ros.sim.look import FAMILIES
 from vilp_ros.sim.scene import VARIATIONS
+from vilp_ros.sim.task import Task
 
 KINDS = (*FAMILIES, "all")
 """Families whose looks are drawn for every episode, from ranges that training leaves out."""
@@ -52,7 +53,8 @@ def choose_cells(
     cells = [Cell(name) for name in _names("--scenes", scenes, tuple(VARIATIONS))]
     # `all` names every family, one of which is called so too: all at once.
     for family in _names("--families", families, tuple(known)):
-        cells += [Cell(f"{family}@{s:g}", family, s) for s in dict.fromkeys(strengths)]
+        named = {f"{family}@{s:g}": s for s in strengths}
+        cells += [Cell(name, family, s) for name, s in named.items()]
     if not cells:
         raise VilpError("nothing to run: --scenes and --families are both none")
     return cells
@@ -65,7 +67,7 @@ def _names(option: str, wanted: str, known: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name not in known:
             raise VilpError(f"{option} {name!r}: choose from {', '.join(known)}")
-    return names
+    return tuple(dict.fromkeys(names))
 
 
 def run_cells(
@@ -90,19 +92,45 @@ def run_cells(
         yield cell, summarise(results)
 
 
-def falls_below_half(strengths: Sequence[float], rates: Sequence[float]) -> float | None:
+def falls_below_half(
+    strengths: Sequence[float], rates: Sequence[float], usual: float | None = None
+) -> float | None:
     """Strength at which the success rate falls under one half, between two measured ones.
 
     Args:
         strengths: rising.
-        rates: success at each; at strength 0 it is taken to be above one half.
+        rates: success at each.
+        usual: success in the usual scene, which is strength 0; None where it was not measured.
 
     Returns:
-        None where it never does as far as was measured.
+        Where it is lower already at the least strength that was measured, that one: where it falls
+        is then not known. None where it never does as far as was measured.
     """
-    low, before = 0.0, 1.0
-    for strength, rate in zip(strengths, rates, strict=True):
+    points = list(zip(strengths, rates, strict=True))
+    if usual is not None:
+        points.insert(0, (0.0, usual))
+    for number, (strength, rate) in enumerate(points):
         if rate < 0.5:
+            if number == 0:
+                return float(strength)
+            low, before = points[number - 1]
             return float(np.interp(-0.5, [-before, -rate], [low, strength]))
-        low, before = strength, rate
     return None
+
+
+def unseen(cell: Cell, task: Task, colour: bool) -> bool:
+    """Whether a scene differs from the usual one in nothing that a policy sees.
+
+    Args:
+        cell: the scene.
+        task: what is done; the named colours are those of an object of OBJECT and OBJECT_TOP.
+        colour: whether any view shows colours, and not depth alone.
+    """
+    if cell.family is not None:
+        return not colour and cell.family not in ("camera", "distractors", "all")
+    variation, usual = VARIATIONS[cell.name], VARIATIONS["none"]
+    if cell.name == "none" or variation.right_m or variation.left_deg:
+        return False
+    painted = {*task.looks.values(), *task.tops.values()}
+    recoloured = variation.colours != usual.colours
+    return not colour or (recoloured and not painted & {*usual.colours})
