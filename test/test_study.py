@@ -10,6 +10,7 @@ import yaml
 from ray_nodes import RayNodes, possible
 from synthetic import write_file
 
+from vilp_ros.cli.study import markdown, row
 from vilp_ros.training.claim import claim, fingerprint
 from vilp_ros.training.config import load_recipe
 
@@ -66,12 +67,22 @@ def test_rows_of_earlier_runs_stay(folder):
     root = folder / "runs/study/some"
     for seed, successes in ((10, 3), (2, 1)):
         (root / f"near_{seed}").mkdir(parents=True)
-        measured = {"successes": successes, "episodes": 4}
+        measured = {"successes": successes, "episodes": 4, "seeds": [700000, 700003]}
         (root / f"near_{seed}" / "eval.json").write_text(json.dumps(measured))
     assert study(folder, "--arms", "wrong", "--seeds", "1").returncode == 1
     table = json.loads((root / "table.json").read_text())
     assert table["near"]["seeds"] == ["1/4", "3/4"]
     assert "wrong" not in table
+
+
+def test_arms_that_were_run_on_other_seeds_are_not_compared_without_a_word():
+    cells = [
+        {"successes": 3, "episodes": 4, "seeds": list(range(start, start + 4))}
+        for start in (700_000, 800_000)
+    ]
+    table = {"near": row(cells[:1]), "far": row(cells[1:])}
+    assert "near on 700000 to 700003; far on 800000 to 800003" in markdown(table)
+    assert "**" not in markdown({"near": row(cells[:1]), "far": row(cells[:1])})
 
 
 def test_a_cell_of_another_recipe_or_other_data_is_named_and_stays(folder, monkeypatch):

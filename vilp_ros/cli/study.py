@@ -280,7 +280,9 @@ def row(cells: list[dict[str, Any]]) -> dict[str, Any]:
 
     wins, runs = (sum(c[k] for c in cells) for k in ("successes", "episodes"))
     each = [f"{c['successes']}/{c['episodes']}" for c in cells]
-    return {"seeds": each, "pooled": wins / runs, "wilson_95": list(wilson(wins, runs))}
+    run_on = sorted({(min(c["seeds"]), max(c["seeds"])) for c in cells if c.get("seeds")})
+    pooled = {"pooled": wins / runs, "wilson_95": list(wilson(wins, runs))}
+    return {"seeds": each, **pooled, "run_on": [list(ends) for ends in run_on]}
 
 
 def markdown(table: dict[str, dict[str, Any]]) -> str:
@@ -289,4 +291,12 @@ def markdown(table: dict[str, dict[str, Any]]) -> str:
     for arm, found in table.items():
         (low, high), seeds = found["wilson_95"], ", ".join(found["seeds"])
         lines.append(f"| {arm} | {seeds} | {found['pooled']:.2f} | {low:.2f} to {high:.2f} |")
+    run_on = {
+        arm: " and ".join(f"{low} to {high}" for low, high in found["run_on"])
+        for arm, found in table.items()
+        if found["run_on"]
+    }
+    if len(set(run_on.values())) > 1:
+        said = "; ".join(f"{arm} on {seeds}" for arm, seeds in run_on.items())
+        lines += ["", f"**Not comparable**: not all were run on the same seeds: {said}."]
     return "\n".join(lines)
