@@ -184,6 +184,12 @@ class EpisodeFile:
         """`(T+1, H, W, 3)` of the frames of an episode, which are not read."""
         return tuple(self._groups[index]["obs"][f"{view}_image"].shape)
 
+    def sizes(self, index: int) -> dict[str, tuple[int, ...]]:
+        """(H, W) of each view that an episode has."""
+        obs = self._groups[index]["obs"]
+        keys = [key for key in obs if key.endswith("_image")]
+        return {key.removesuffix("_image"): tuple(obs[key].shape[1:3]) for key in keys}
+
     def frames(self, index: int, view: str, picks: np.ndarray | slice) -> np.ndarray:
         """Some frames `(N, H, W, 3)` of an episode; `picks` are rising indices or a slice.
 

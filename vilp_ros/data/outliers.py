@@ -79,6 +79,28 @@ def outliers(values: Mapping[int, Figures]) -> list[Oddity]:
     return sorted(found)
 
 
+def unlike(file: EpisodeFile) -> list[Oddity]:
+    """Episodes with other views, or views of another size, than most; experts that failed."""
+    sizes = [file.sizes(index) for index in range(len(file))]
+    told = [
+        ", ".join(f"{view} {size[0]}x{size[1]}" for view, size in sorted(of.items())) or "no view"
+        for of in sizes
+    ]
+    most = Counter(told).most_common(1)[0][0] if told else ""
+    found = [
+        Oddity(index, f"has {text}, the others {most}")
+        for index, text in enumerate(told)
+        if text != most
+    ]
+    labels = zip(file.roles, file.successes, strict=True)
+    found += [
+        Oddity(index, f"is called {role} and says that it failed")
+        for index, (role, success) in enumerate(labels)
+        if role in ("expert", "action_free") and not success
+    ]
+    return found
+
+
 def statistics(file: EpisodeFile) -> dict[str, Any]:
     """Of a whole dataset, read an episode at a time and without its images."""
     every: dict[int, Figures] = {}
@@ -120,8 +142,16 @@ def statistics(file: EpisodeFile) -> dict[str, Any]:
         "channels": {name: _channel(np.stack(rows)) for name, rows in sums.items()},
         "rests": {str(index): f.rest for index, f in every.items() if f.rest},
         "repeated": repeated,
-        "outliers": {str(o.episode): o.text for o in outliers(every)},
+        "outliers": _by_episode(outliers(every) + unlike(file)),
     }
+
+
+def _by_episode(oddities: list[Oddity]) -> dict[str, str]:
+    """All that is odd about each episode."""
+    found: dict[str, list[str]] = {}
+    for episode, text in sorted(oddities):
+        found.setdefault(str(episode), []).append(text)
+    return {episode: "; ".join(texts) for episode, texts in found.items()}
 
 
 def _spread(values: list[float]) -> dict[str, float]:
