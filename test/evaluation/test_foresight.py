@@ -10,7 +10,7 @@ import pytest
 from vilp_ros.cli.main import main
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.closed_loop.rollout import EpisodeResult
-from vilp_ros.evaluation.imagination.foresight import alarm, foretell
+from vilp_ros.evaluation.imagination.foresight import alarm, foretell, warned
 from vilp_ros.policy.bundle import save_untrained
 
 VIEWS = ("agentview", "eye_in_hand")
@@ -62,6 +62,25 @@ def test_an_alarm_has_a_threshold_of_usual_episodes_and_counts_its_false_ones():
     assert told["moved"]["told"] == 0
 
 
+def test_episodes_are_counted_in_which_the_robot_would_have_warned():
+    def looking(levels, success=True):
+        notes = [(4 * t, *[np.ones(2)] * 3, np.array([1.0, x])) for t, x in enumerate(levels)]
+        return EpisodeResult(0, success, 4 * len(levels), notes)
+
+    sizes = dict.fromkeys(VIEWS, (96, 160))
+    results = [
+        looking([30.0] * 12),
+        looking([30.0] * 4 + [5.0] * 20, success=False),  # for a moment, as when the arm passes
+        looking([5.0] * 10 + [30.0] * 9, success=False),
+        looking([30.0] * 8),  # too short to say
+    ]
+    limits = {"agentview": 20.0, "eye_in_hand": 20.0}
+    found = {"warned": 2, "episodes": 4, "failures_warned": 1, "failures": 2}
+    assert warned(results, sizes, limits) == found
+    assert warned(results, sizes, {"agentview": 20.0})["warned"] == 0
+    assert warned(results, sizes, {}) is None
+
+
 def test_no_gap_at_all_is_said():
     with pytest.raises(VilpError, match="no imagined frame was due"):
         foretell([EpisodeResult(1, True, 40, [])], VIEWS)
@@ -77,4 +96,5 @@ def test_the_verb_measures_a_bundle_in_another_scene(tmp_path, capsys):
     assert (report["episodes"], report["failures"], report["variation"]) == (1, 1, "blue")
     assert report["first_half"]["latent"]["mean_failure"] > 0
     assert report["alarm"]["unlike"]["failures"] == 1
+    assert report["warned"] is None  # it has no limits
     assert "an AUROC says nothing" in " ".join(capsys.readouterr().out.split())

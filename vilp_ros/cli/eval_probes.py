@@ -101,7 +101,7 @@ def gap(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any]) 
     from rich.console import Console
 
     from vilp_ros.evaluation.closed_loop.rollout import rollout, summarise
-    from vilp_ros.evaluation.imagination.foresight import GapRecipe, alarm, foretell
+    from vilp_ros.evaluation.imagination.foresight import GapRecipe, alarm, foretell, warned
     from vilp_ros.evaluation.statistics import MIN_CLASS
     from vilp_ros.evaluation.tables import alarm_table, gap_table
 
@@ -110,6 +110,7 @@ def gap(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any]) 
     recipe, who = GapRecipe(policy), {"workers": args.workers, "cluster": args.on}
     results = rollout(recipe, args.task, seeds, **who, variation=args.variation)
     report |= summarise(results) | foretell(results, tuple(policy.views))
+    report["warned"] = warned(results, policy.views, args.spec.unlike_above)
     if args.alarm:
         others = range(seeds.stop, seeds.stop + args.episodes)
         usual = rollout(recipe, args.task, others, **who, label="usual")
@@ -118,6 +119,12 @@ def gap(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, Any]) 
     console = Console()
     console.print(gap_table(report))
     warn(warning)
+    if said := report["warned"]:
+        console.print(
+            f"by the bundle's own limits the robot would have said that the scene is unlike the "
+            f"training data in {said['warned']} of {said['episodes']} episodes, "
+            f"{said['failures_warned']} of the {said['failures']} that failed among them"
+        )
     if args.alarm:
         console.print(alarm_table(report))
     fewest = min(report["failures"], report["successes"])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vilp_ros.canvas import Size
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.closed_loop.agents import PolicyAgent, PolicyRecipe
 from vilp_ros.evaluation.closed_loop.rollout import EpisodeResult
 from vilp_ros.evaluation.imagination.gap import GapTracker, Imagination, distance
+from vilp_ros.evaluation.imagination.scene import SceneWatch
 from vilp_ros.evaluation.statistics import auroc, auroc_interval
 from vilp_ros.sim.env import Observation, SimEnv
 
@@ -165,6 +167,38 @@ def alarm(
             "failures": int(failed.sum()),
         }
     return found
+
+
+def warned(
+    results: Sequence[EpisodeResult], views: Mapping[str, Size], limits: Mapping[str, float]
+) -> dict[str, int] | None:
+    """In how many episodes the robot would have said that the scene is unlike the training data.
+
+    Args:
+        results: episodes driven by a `GapAgent`; it looks once a replan, the planner node with each
+            strip that it decodes.
+        views: of the bundle.
+        limits: `unlike_above` of the bundle.
+
+    Returns:
+        `{warned, episodes, failures_warned, failures}`; None of a bundle without limits.
+    """
+    if not limits:
+        return None
+    found = []
+    for result in results:
+        watch, said = SceneWatch(views, limits), False
+        for note in result.notes:
+            watch.add(note[4])
+            said = said or watch.complaint() is not None
+        found.append(said)
+    failed = [said for said, result in zip(found, results, strict=True) if not result.success]
+    return {
+        "warned": sum(found),
+        "episodes": len(found),
+        "failures_warned": sum(failed),
+        "failures": len(failed),
+    }
 
 
 def _table(

@@ -44,7 +44,11 @@ class SceneWatch:
         """Looks once more: pictures `(V, H, W, 3)`, and what of them came back."""
         if self._views:
             pairs = zip(views_on(images, self._sizes), views_on(decoded, self._sizes), strict=True)
-            apart = np.concatenate([distance(seen[None], drawn[None]) for seen, drawn in pairs])
+            self.add(np.concatenate([distance(seen[None], drawn[None]) for seen, drawn in pairs]))
+
+    def add(self, apart: np.ndarray) -> None:
+        """A look whose pictures and what came back are this far `apart`, `(V,)` grey levels."""
+        if self._views:
             self._seen.append(apart[self._index] / self._limits)
 
     def values(self) -> dict[str, float]:
