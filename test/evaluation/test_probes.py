@@ -285,6 +285,15 @@ def test_another_file_of_the_same_name_is_not_taken_for_done(recorded, watched, 
     assert [e.seed for e in labelled(path)] == [recorded[0].seed, recorded[1].seed]
 
 
+def test_what_an_older_version_began_is_not_gone_on_with(recorded, watched, tmp_path):
+    path = tmp_path / "labelled.hdf5"
+    with EpisodeWriter(path, task="lift") as writer:
+        info = {"actions_of": "known", "labelled_from": "watched.hdf5:0"}
+        writer.add(replace(recorded[0], info=info))
+    with pytest.raises(VilpError, match=r"older version.* \(watched\.hdf5:0\): choose another"):
+        label(KnownPolicy(recorded), watched, path, "known")
+
+
 def test_failures_are_not_labelled_as_demonstrations(recorded, tmp_path):
     with EpisodeWriter(tmp_path / "e.hdf5", task="lift") as writer:
         for success in (True, False):

@@ -212,3 +212,18 @@ class EpisodeFile:
     def __iter__(self) -> Iterator[Episode]:
         """All episodes with their images."""
         return (self.read(i) for i in range(len(self)))
+
+
+def require_origins(found: set[str], path: Path) -> set[str]:
+    """What the episodes of a file that goes on were made of: `EpisodeFile.origin` of each.
+
+    Raises:
+        DatasetError: it says so by file and index alone, as was done before: another file of that
+            name would be taken for done, or the same one made twice.
+    """
+    if old := [name for name in found if re.search(r" [0-9a-f]{20}$", name) is None]:
+        raise DatasetError(
+            f"{path} was begun by an older version, which knew episodes by their place alone "
+            f"({old[0]}): choose another --out"
+        )
+    return found

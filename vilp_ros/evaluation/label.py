@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vilp_ros.data.episode_writer import EpisodeWriter
-from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.data.episodes import EpisodeFile, require_origins
 from vilp_ros.data.table import Source, choose
 from vilp_ros.errors import VilpError
 from vilp_ros.evaluation.imagination.probes import action_error, find_actions
@@ -116,7 +116,7 @@ def _write(
             raise VilpError(
                 f"{path} holds actions of {others.pop()}, not of {teacher}: choose another --out"
             )
-        done = writer.notes(ORIGIN)
+        done = require_origins(writer.notes(ORIGIN), path)
         names = {index: file.origin(index) for index in indices}
         todo = [index for index in indices if names[index] not in done]
         for index in tqdm(todo, desc="label", unit="episode"):

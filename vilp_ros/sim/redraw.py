@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from vilp_ros.data.episode import Episode
 from vilp_ros.data.episode_writer import EpisodeWriter
-from vilp_ros.data.episodes import EpisodeFile
+from vilp_ros.data.episodes import EpisodeFile, require_origins
 from vilp_ros.data.pairs import usual
 from vilp_ros.errors import VilpError
 from vilp_ros.sim.env import SimEnv
@@ -88,7 +88,7 @@ def redraw(
         ) as env,
         tqdm(total=total, desc="redraw", unit="episode") as bar,
     ):
-        done = writer.notes("drawn_from")
+        done = require_origins(writer.notes("drawn_from"), path)
         if others := writer.notes("looks") - {looks}:
             raise VilpError(
                 f"{path} holds looks of {others.pop()}, not of {looks}: choose another --out"
