@@ -104,6 +104,16 @@ def test_an_episode_in_which_nothing_flowed_still_makes_a_report():
     assert "0/1" in text
 
 
+@pytest.mark.parametrize(("factor", "slow"), [(0.99, False), (0.9, False), (0.3, True)])
+def test_a_machine_that_cannot_keep_up_is_told(factor, slow):
+    log = made_up()
+    log.real_time_factor = [factor]
+    facts = {"task": "lift", "bundle": "b", "speed_limit_m_s": 1.0}
+    text = _printed(table(summary([log], **facts)))
+    assert f"{factor:.2f}" in text
+    assert ("this machine is too slow, or busy" in text) == slow
+
+
 def test_table_and_line_tell_the_truth():
     report = summary([made_up(), made_up(False)], task="lift", bundle="b", speed_limit_m_s=1.0)
     text = _printed(table(report))

@@ -27,6 +27,8 @@ from vilp_ros.evaluation.statistics import percentiles, proportion, wilson
 
 FPS = 20.0
 STRIP_COLUMNS = 8
+KEEPS_UP = 0.9
+"""Of real time: below, what fails may be the machine's doing and not the policy's."""
 
 
 @dataclass
@@ -191,7 +193,7 @@ def table(report: dict[str, Any]) -> Table:
         ("plan age p50 / p99", _pair(report["plan_age_ms"])),
         ("command age p50 / p99", _pair(report["command_age_ms"])),
         ("replans", str(report["replans"])),
-        ("simulator real-time factor", "unknown" if factor is None else f"{factor:.2f}"),
+        ("simulator real-time factor", _pace(factor)),
         ("imagination gap, median", _gap(report["imagination_gap"])),
         *_scene(report["imagination_gap"]),
         ("watchdog holds", str(report["holds"])),
@@ -199,6 +201,15 @@ def table(report: dict[str, Any]) -> Table:
     ):
         t.add_row(name, value)
     return t
+
+
+def _pace(factor: float | None) -> str:
+    """The simulator's pace, and what follows from a slow one."""
+    if factor is None:
+        return "unknown"
+    if factor >= KEEPS_UP:
+        return f"{factor:.2f}"
+    return f"[yellow]{factor:.2f}: this machine is too slow, or busy; plans come late[/]"
 
 
 def save_video(log: EpisodeLog, path: Path, title: str) -> None:
