@@ -153,8 +153,8 @@ def transfer(args: argparse.Namespace, policy: PolicyRecipe, report: dict[str, A
     if args.plot:
         require_matplotlib()
     cells = choose_cells(args.scenes, args.families, args.strengths)
-    task, colour = load_task(args.task), bool(set(args.spec.views) - set(args.spec.depth_range_m))
-    if same := [cell for cell in cells if unseen(cell, task, colour)]:
+    task, sees = load_task(args.task), (args.spec.views, args.spec.depth_range_m)
+    if same := [cell for cell in cells if unseen(cell, task, *sees)]:
         names = ", ".join(cell.name for cell in same)
         print(f"left out, since nothing changes in what {args.bundle} sees of {args.task}: {names}")
         cells = [cell for cell in cells if cell not in same]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,14 +118,18 @@ def falls_below_half(
     return None
 
 
-def unseen(cell: Cell, task: Task, colour: bool) -> bool:
+def unseen(cell: Cell, task: Task, views: Collection[str], depth: Collection[str]) -> bool:
     """Whether a scene differs from the usual one in nothing that a policy sees.
 
     Args:
         cell: the scene.
         task: what is done; the named colours are those of an object of OBJECT and OBJECT_TOP.
-        colour: whether any view shows colours, and not depth alone.
+        views: what the policy sees.
+        depth: of these, the depth views, which show no colours.
     """
+    colour = bool({*views} - {*depth})
+    if not views:
+        return cell.name != "none"
     if cell.family is not None:
         return not colour and cell.family not in ("camera", "distractors", "all")
     variation, usual = VARIATIONS[cell.name], VARIATIONS["none"]
