@@ -86,7 +86,10 @@ def _check(policy: Policy, file: EpisodeFile, indices: list[int]) -> None:
             )
     for view, size in spec.views.items():
         for index in indices:
-            if (found := file.shape(index, view)[1:3]) != tuple(size):
+            found = file.sizes(index).get(view)
+            if found is None:
+                raise VilpError(f"episode {index} of {file.path} lacks {view}")
+            if found != tuple(size):
                 raise VilpError(
                     f"episode {index} of {file.path}: frames of {view} are {found[0]}x{found[1]}, "
                     f"bundle {spec.name} learned from {size[0]}x{size[1]}"

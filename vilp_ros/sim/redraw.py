@@ -123,8 +123,9 @@ def _alike(files: Sequence[EpisodeFile]) -> tuple[int, int]:
                     "each"
                 )
         for index in range(len(file)):
+            sizes = file.sizes(index)
             for view in first.views:
-                if (other := file.shape(index, view)[1:3]) != size:
+                if (other := sizes.get(view, (0, 0))) != size:
                     raise VilpError(
                         f"episode {index} of {file.path}: {view} has frames of "
                         f"{other[0]}x{other[1]}, others {size[0]}x{size[1]}"

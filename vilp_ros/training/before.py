@@ -107,13 +107,14 @@ def check_pairs(recipe: Recipe) -> None:
 
     They are needed when all else is done.
     """
-    robust = recipe.robust
+    robust, sources = recipe.robust, recipe.data.sources()
+    if not (recipe.pairs and sources):  # without demonstrations `check_parts` says so
+        return
     if robust.bundle:
         spec = load_spec(robust.bundle)
         views, task, ranges = list(spec.views), spec.task, spec.depth_range_m
     else:
-        source = recipe.data.sources()[0].path
-        with closing(EpisodeFile(source)) as first:
+        with closing(EpisodeFile(sources[0].path)) as first:
             views, task, ranges = recipe.views, first.task, first.depth_range_m
     for path in recipe.pairs:
         if not Path(path).is_file():
