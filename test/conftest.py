@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 
+import one_arm
 import pytest
 
 _LOGS = tempfile.TemporaryDirectory(prefix="vilp_ros_test_")
@@ -15,6 +16,15 @@ os.environ |= {
     "ROS_LOG_DIR": _LOGS.name,
     "OMP_NUM_THREADS": "1",
 }
+
+
+one_arm.yield_to_nodes()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Instead of one that starts two graphs of nodes at once."""
+    return one_arm.OneArmScheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

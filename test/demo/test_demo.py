@@ -9,7 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 
 import cv2
 import psutil
@@ -113,6 +115,38 @@ def test_every_node_ended_and_a_run_leaves_one_link(ran):
     assert not [line for line in words if f"model:={model}" in line]
 
 
+def test_a_simulator_that_falls_behind_gets_a_slower_world(model, tmp_path):
+    """It is stopped for two periods of every three, until the demo notices."""
+    demo = start(tmp_path, "--model", str(model), "--episodes", "1", "--timeout", "2")
+    process, noticed = psutil.Process(demo.pid), threading.Event()
+
+    def hinder() -> None:
+        wait_until(lambda: "sim" in nodes_of(process), demo)
+        sim = nodes_of(process)["sim"]
+        with suppress(psutil.NoSuchProcess):
+            while not noticed.wait(0.05):
+                sim.suspend()
+                noticed.wait(0.1)
+                sim.resume()
+
+    hand = threading.Thread(target=hinder)
+    hand.start()
+    try:
+        first = next(demo.stdout)
+    finally:
+        noticed.set()
+        hand.join()
+    assert "this machine is too slow, or busy: at 1 of real time the simulator came to" in first
+    output, _ = demo.communicate(timeout=DEADLINE_S)
+    assert demo.returncode == 0, first + output
+    report = json.loads((tmp_path / "runs" / "latest" / "summary.json").read_text())
+    assert report["speed"] < 1
+    assert report["real_time_factor"] <= report["speed"] * 1.01
+    assert 1.5 < report["duration_s"] < 5  # of 2 simulated seconds, which took longer
+    assert 0 < report["plan_age_ms"]["p50"] < report["command_age_ms"]["p50"] < 2000
+    assert f"slowed to {report['speed']:g}" in output
+
+
 def test_a_broken_model_is_told_with_its_log(model, tmp_path):
     broken = tmp_path / "broken"
     broken.mkdir()
@@ -165,7 +199,12 @@ def test_a_domain_in_use_is_not_chosen(monkeypatch):
 
 @pytest.mark.parametrize(
     ("word", "instead"),
-    [("task:=can", "--task"), ("seed:=1", "--seed-start"), ("sim:=false", "vilp up")],
+    [
+        ("task:=can", "--task"),
+        ("seed:=1", "--seed-start"),
+        ("sim:=false", "vilp up"),
+        ("speed:=0.5", "--speed"),
+    ],
 )
 def test_what_the_demo_sets_itself_cannot_be_set_twice(word, instead, capsys):
     assert main(["demo", word]) == 2

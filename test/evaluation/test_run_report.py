@@ -86,7 +86,7 @@ def test_figures_pool_episodes_instead_of_averaging_averages():
 
 def test_summary_has_the_promised_keys_and_is_json():
     logs = [made_up(), made_up(success=False, seed=700_001)]
-    report = summary(logs, task="lift", bundle="b", speed_limit_m_s=1.0)
+    report = summary(logs, task="lift", bundle="b", speed=1.0, speed_limit_m_s=1.0)
     promised = "episodes successes wilson_95 plan_rate_hz plan_age_ms command_age_ms holds"
     assert set(promised.split()) | {"real_time_factor"} <= set(report)
     assert set(report["plan_age_ms"]) == set(report["command_age_ms"]) == {"p50", "p99"}
@@ -96,7 +96,7 @@ def test_summary_has_the_promised_keys_and_is_json():
 
 
 def test_an_episode_in_which_nothing_flowed_still_makes_a_report():
-    report = summary([EpisodeLog(1)], task="lift", bundle="b", speed_limit_m_s=1.0)
+    report = summary([EpisodeLog(1)], task="lift", bundle="b", speed=1.0, speed_limit_m_s=1.0)
     assert report["plan_age_ms"] == {"p50": None, "p99": None}
     assert report["plan_rate_hz"] == 0.0
     text = _printed(table(report))
@@ -104,18 +104,30 @@ def test_an_episode_in_which_nothing_flowed_still_makes_a_report():
     assert "0/1" in text
 
 
-@pytest.mark.parametrize(("factor", "slow"), [(0.99, False), (0.9, False), (0.3, True)])
-def test_a_machine_that_cannot_keep_up_is_told(factor, slow):
+@pytest.mark.parametrize(
+    ("factor", "speed", "slow"),
+    [
+        (0.99, 1.0, False),
+        (0.9, 1.0, False),
+        (0.3, 1.0, True),
+        (0.25, 0.25, False),
+        (0.2, 0.25, True),
+    ],
+)
+def test_a_machine_that_cannot_keep_up_is_told(factor, speed, slow):
     log = made_up()
     log.real_time_factor = [factor]
-    facts = {"task": "lift", "bundle": "b", "speed_limit_m_s": 1.0}
+    facts = {"task": "lift", "bundle": "b", "speed": speed, "speed_limit_m_s": 1.0}
     text = _printed(table(summary([log], **facts)))
+    assert ("all seconds are simulated" in text) == (speed < 1 and not slow)
     assert f"{factor:.2f}" in text
     assert ("this machine is too slow, or busy" in text) == slow
 
 
 def test_table_and_line_tell_the_truth():
-    report = summary([made_up(), made_up(False)], task="lift", bundle="b", speed_limit_m_s=1.0)
+    report = summary(
+        [made_up(), made_up(False)], task="lift", bundle="b", speed=1.0, speed_limit_m_s=1.0
+    )
     text = _printed(table(report))
     for expected in ("1/2", "10.0 Hz", "30 ms / 30 ms", "70 ms / 70 ms", "4.0 mm", "limit 1.00"):
         assert expected in text

@@ -23,7 +23,11 @@ picture), episode_*.npz (what was seen on the topics, for `vilp view`) and the l
 An episode is over at success, or after as many control periods as the task allows in `vilp eval`,
 counted from the first command. Ages are now minus the stamp of the camera image: plan age when the
 plan is published, command age when a command is. The exit code is 0 if plans and commands flowed in
-every episode, whatever the success; 1 says which node failed."""
+every episode, whatever the success; 1 says which node failed.
+
+Where the simulator cannot keep real time, the first episode begins again in a world that is slowed
+until it can: its seconds are then simulated ones, and so are all figures of that run; summary.json
+and the table say at which `speed`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=float, metavar="S", help="seconds, instead of what the task allows"
     )
     parser.add_argument(
+        "--speed",
+        type=float,
+        metavar="X",
+        help="simulated seconds per second: 1 or less; not given: 1, or what the machine can do",
+    )
+    parser.add_argument(
         "--runs", type=Path, metavar="FOLDER", default=Path("runs"), help="where run folders go"
     )
     add_json(parser, "write summary.json here too")
@@ -61,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.episodes < 1:
         raise VilpError("--episodes is at least 1")
+    if args.speed is not None and not 0.01 <= args.speed <= 1.0:
+        raise VilpError(f"--speed {args.speed:g}: expected 0.01 to 1, as 0.5 for half as fast")
     words = tuple(args.words)
     if args.vary is not None:
         words += (f"variation:=train@{args.vary}",)
@@ -72,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
             args.task,
             args.seed_start,
             args.timeout,
+            args.speed,
             args.runs,
             args.json,
             words,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from typing import Any
 
 import numpy as np
@@ -36,6 +35,7 @@ from vilp_ros.ros.messages import to_stamp, unpack_state
 from vilp_ros.ros.parameters import CONTROLLER
 from vilp_ros.ros.process import run
 from vilp_ros.ros.slot import Worker
+from vilp_ros.ros.steady import speed_of, steady
 
 Array = NDArray[np.float64]
 
@@ -89,7 +89,10 @@ class ControllerNode(ManagedNode):
         )
         whole = contract.action.transport == "joint_trajectory"
         self._lead = Lead(contract.limits, self._kind, LEAD_S if whole else 0.0)
-        self._watchdog = Watchdog(dict.fromkeys(("plan", "observation"), contract.staleness_s))
+        self._speed = speed_of(self)
+        self._steady_s = steady(self._speed)
+        limits_s = dict.fromkeys(("plan", "observation"), contract.staleness_s)
+        self._watchdog = Watchdog(limits_s, self._steady_s)
         self._age = AgeTracker()
         self._enabled, self._executing = bool(self._settings.enabled), False
         self._waits = ""  # why nothing may be sent yet, nor planned for that
@@ -119,8 +122,8 @@ class ControllerNode(ManagedNode):
         self._timeline.clear(self._now_s())
         self._lead.forget("waiting for the first plan")
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._last_tick_s = time.monotonic()
-        period_s = 1.0 / self._settings.command_rate_hz
+        self._last_tick_s = self._steady_s()
+        period_s = 1.0 / (self._settings.command_rate_hz * self._speed)
         self._timer = self.create_timer(period_s, self._tick, clock=steady)
 
     def _hold(self) -> None:
@@ -163,7 +166,7 @@ class ControllerNode(ManagedNode):
             self._refuse(f"observation/state: {error}")
             return
         if self._fit is not None:
-            at_s = time.monotonic()
+            at_s = self._steady_s()
             self._misfit = self._fit.misfit(state.joint_position, state.ee_pose, at_s)
         self._watchdog.feed("observation")
 
@@ -172,7 +175,7 @@ class ControllerNode(ManagedNode):
             self._timeline.clear(self._now_s())
             self._lead.forget("waiting for the first plan")
             limit_s = float(self.get_parameter("time_limit_s").value)
-            self._ends_s = time.monotonic() + limit_s if limit_s else math.inf
+            self._ends_s = self._steady_s() + limit_s if limit_s else math.inf
             self._enabled = True
         else:
             self._disable("disabled")
@@ -227,7 +230,7 @@ class ControllerNode(ManagedNode):
         self.get_logger().warning(f"refused: {why}", throttle_duration_sec=1.0)
 
     def _tick(self) -> None:
-        elapsed_s = time.monotonic() - self._last_tick_s
+        elapsed_s = self._steady_s() - self._last_tick_s
         self._last_tick_s += elapsed_s
         executing, lead = bool(self.get_parameter("execute").value), self._lead
         if executing and not self._executing:
@@ -243,7 +246,7 @@ class ControllerNode(ManagedNode):
             self._timeline.clear(self._now_s())
             self._keep(self._waits)
             return
-        if self._enabled and time.monotonic() >= self._ends_s:
+        if self._enabled and self._steady_s() >= self._ends_s:
             self._disable("disabled: time_limit_s is over; call ~/enable to go on")
         if not self._enabled:
             if lead.command is not None:

@@ -24,6 +24,7 @@ from vilp_ros.ros.kinds import wrong_kinds
 from vilp_ros.ros.messages import pack_state, to_stamp
 from vilp_ros.ros.parameters import OBSERVATION, declare
 from vilp_ros.ros.process import run
+from vilp_ros.ros.steady import speed_of, steady
 
 
 class ObservationNode(Node):
@@ -44,12 +45,14 @@ class ObservationNode(Node):
         self._contract = contract = Contract.load(find_contract(settings.contract))
         self._slop_s = settings.slop_s or slop(contract)
         self._observer = Observer(contract, self._slop_s)
+        clock = steady(speed_of(self))
         self._freshness = Freshness(
             [*contract.views, *self._observer.told],
             contract.staleness_s,
+            clock,
             drift_s=contract.control_period_s / 2,
         )
-        self._observed = Freshness(["observation"], contract.staleness_s)
+        self._observed = Freshness(["observation"], contract.staleness_s, clock)
         self._frozen = FrozenWatch()
         self._rate = Rate()
         self._views = self.create_publisher(Image, "~/views", qos.LATEST)

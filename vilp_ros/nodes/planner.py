@@ -29,6 +29,7 @@ from vilp_ros.ros.parameters import PLANNER
 from vilp_ros.ros.preview import Planned, Preview
 from vilp_ros.ros.process import run
 from vilp_ros.ros.slot import Worker
+from vilp_ros.ros.steady import speed_of, steady
 
 if TYPE_CHECKING:
     from vilp_ros.policy.policy import Previous
@@ -74,7 +75,9 @@ class PlannerNode(ManagedNode):
         self._warm_up()
         self._past = Past(self._contract.control_period_s)
         self._views: Image | CompressedImage | None = None
-        self._freshness = Freshness(["observation"], self._contract.staleness_s)
+        self._speed = speed_of(self)
+        limit_s = self._contract.staleness_s
+        self._freshness = Freshness(["observation"], limit_s, steady(self._speed))
         self._age, self._cost, self._rate = AgeTracker(), AgeTracker(), Rate()
         self._error = ""
         self._last: tuple[int, float, NDArray] | None = None
@@ -130,7 +133,7 @@ class PlannerNode(ManagedNode):
 
     def _period_s(self, name: str) -> float:
         rate = self.get_parameter(name).value
-        return 1.0 / rate if rate > 0 else 0.0
+        return 1.0 / (rate * self._speed) if rate > 0 else 0.0
 
     def _on_views(self, message: Image | CompressedImage) -> None:
         self._views = message

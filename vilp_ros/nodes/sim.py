@@ -1,4 +1,4 @@
-"""The simulated arm and its cameras, on the topics of a real one, in real time."""
+"""The simulated arm and its cameras, on the topics of a real one, in real time or slower."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from vilp_ros.ros.messages import to_camera_info, to_gripper, to_joint_state, to
 from vilp_ros.ros.pacer import Pacer
 from vilp_ros.ros.parameters import SIM, declare
 from vilp_ros.ros.process import run
+from vilp_ros.ros.steady import speed_of
 from vilp_ros.ros.target import Target
 from vilp_ros.sim.env import CONTROL_PERIOD_S, Observation, SimEnv
 
@@ -50,8 +51,8 @@ class SimNode(Node):
     are published, stamped, when it ends. So commands act causally, and rendering time is hidden
     like the exposure and readout of a camera that stamps well.
 
-    With `use_sim_time` the stamps count simulated seconds and /clock carries them; without, they
-    are system time, so that ages measured against them are real.
+    With `use_sim_time` the stamps count simulated seconds and /clock carries them, `speed` of them
+    in a second; without, they are system time, so that ages measured against them are real.
     """
 
     def __init__(self) -> None:
@@ -60,6 +61,7 @@ class SimNode(Node):
         self.loading = False
         self._settings = declare(self, SIM)
         self._own_clock = bool(self.get_parameter("use_sim_time").value)
+        self._speed = speed_of(self)
         self._contract = contract = Contract.load(find_contract(self._settings.contract))
         if contract.control_period_s != CONTROL_PERIOD_S:
             raise VilpError(
@@ -194,7 +196,7 @@ class SimNode(Node):
         self._built = True
         self._intrinsics = {view: env.intrinsics(view) for view in env.views}
         self._reset = self._reset or _Reset(self._seed)
-        pacer = Pacer(CONTROL_PERIOD_S, self._sleep)
+        pacer = Pacer(CONTROL_PERIOD_S / self._speed, self._sleep)
         while not self._stopped.is_set():
             reset, self._reset = self._reset, None
             if reset is not None:
@@ -212,7 +214,7 @@ class SimNode(Node):
             success = env.success()
             pacer.wait()
             self._sim_s += CONTROL_PERIOD_S
-            self._publish(env, observation, success, pacer.real_time_factor)
+            self._publish(env, observation, success, pacer.on_schedule)
             if self._expert is not None:
                 self._expert.drive(observation, success, to_stamp(self._now_s()))
 
@@ -231,12 +233,14 @@ class SimNode(Node):
             return
         tick, start = 1.0 / self._settings.clock_hz, time.monotonic()
         while (left := start + duration_s - time.monotonic()) > 0:
-            between = max(0.0, CONTROL_PERIOD_S - left)
+            between = max(0.0, CONTROL_PERIOD_S - left * self._speed)
             self._clock_topic.publish(Clock(clock=to_stamp(self._sim_s + between)))
             if self._stopped.wait(min(tick, left)):
                 return
 
-    def _publish(self, env: SimEnv, observation: Observation, success: bool, factor: float) -> None:
+    def _publish(
+        self, env: SimEnv, observation: Observation, success: bool, on_schedule: float
+    ) -> None:
         stamp = to_stamp(self._now_s())
         self._clock_topic.publish(Clock(clock=stamp))
         self._publish_state(observation, stamp)
@@ -253,10 +257,10 @@ class SimNode(Node):
             "step": self._step,
             "success": success,
             **({} if (part := env.measured()) is None else {"measured": f"{part:.3f}"}),
-            "real_time_factor": factor,
+            "real_time_factor": on_schedule * self._speed,
             "expert": self._expert.state if self._expert else "none",
         }
-        self._report = self._judge(factor, values)
+        self._report = self._judge(on_schedule, values)
         status = Report(OK, "success" if success else "running", values)
         self._status.publish(status.to_message("sim", self._contract.robot))
 
@@ -292,11 +296,13 @@ class SimNode(Node):
             self._ee_pose.publish(PoseStamped(header=header, pose=to_pose(observation.ee_pose)))
         self._gripper.publish(to_gripper(self._contract, observation.gripper_width, stamp))
 
-    def _judge(self, factor: float, values: dict[str, object]) -> Report:
+    def _judge(self, on_schedule: float, values: dict[str, object]) -> Report:
         if self._refused:
             return Report(ERROR, self._refused, values)
-        if factor < 0.95:
-            return Report(WARN, f"slower than real time: factor {factor:.2f}", values)
+        if on_schedule < 0.95:
+            wanted = f"speed {self._speed:g}" if self._speed < 1.0 else "real time"
+            factor = f"{on_schedule * self._speed:.2f}"
+            return Report(WARN, f"slower than {wanted}: factor {factor}; see speed", values)
         return Report(OK, "running", values)
 
 

@@ -26,7 +26,7 @@ class Argument:
     """One launch argument: text, as both front ends take it; its kind is that of `default`."""
 
     name: str
-    default: bool | int | str
+    default: bool | int | float | str
     description: str
     choices: tuple[str, ...] = ()
 
@@ -35,7 +35,7 @@ class Argument:
         """The default as it is typed."""
         return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
 
-    def parse(self, text: str) -> bool | int | str:
+    def parse(self, text: str) -> bool | int | float | str:
         """Value of what was typed.
 
         Raises:
@@ -51,7 +51,8 @@ class Argument:
         try:
             return type(self.default)(text)
         except ValueError:
-            raise VilpError(f"{self.name}:={text}: expected a whole number") from None
+            kind = "a whole number" if isinstance(self.default, int) else "a number"
+            raise VilpError(f"{self.name}:={text}: expected {kind}") from None
 
 
 ARGUMENTS = (
@@ -89,6 +90,12 @@ ARGUMENTS = (
     Argument("autostart", True, "Configure and activate planner and controller"),
     Argument("params_file", "franka_lift", "Node parameters: a file, or a name in config/nodes/"),
     Argument("use_sim_time", False, "Time from the simulator's /clock instead of the system clock"),
+    Argument(
+        "speed",
+        1.0,
+        "Simulated seconds per second: below 1 for a computer too slow for real time; time is then "
+        "the simulator's",
+    ),
     Argument("use_rviz", False, "Start rviz2 beside the nodes"),
     Argument("rviz_config", "franka_lift", "What rviz2 shows: a file, or a name in rviz/"),
     Argument("urdf", "", "URDF of the arm: robot_state_publisher turns it, for rviz2; empty: none"),
@@ -127,12 +134,12 @@ class NodeEntry:
     host: str = "robot"
 
 
-_POLICY = ("contract", "model", "device", "engine", "autostart", "use_sim_time")
+_POLICY = ("contract", "model", "device", "engine", "autostart", "use_sim_time", "speed")
 NODES = (
     NodeEntry(
         "sim",
         "sim_node",
-        ("contract", "model", "task", "seed", "variation", "use_sim_time", "expert"),
+        ("contract", "model", "task", "seed", "variation", "use_sim_time", "speed", "expert"),
         condition="sim",
     ),
     NodeEntry(
@@ -141,7 +148,7 @@ NODES = (
         ("contract", "robot_ip", "realtime", "use_sim_time"),
         condition="driver",
     ),
-    NodeEntry("observation", "observation_node", ("contract", "use_sim_time")),
+    NodeEntry("observation", "observation_node", ("contract", "use_sim_time", "speed")),
     NodeEntry("planner", "planner_node", (*_POLICY, "jpeg"), host="planner"),
     NodeEntry("controller", "controller_node", (*_POLICY, "execute", "enabled")),
     NodeEntry(
@@ -174,7 +181,7 @@ class Process:
     required: bool = True
     node: NodeEntry | None = None
     namespace: str = ""
-    parameters: Mapping[str, bool | int | str] = field(default_factory=dict)
+    parameters: Mapping[str, bool | int | float | str] = field(default_factory=dict)
     params_file: str = ""
     log_level: str = ""
 
@@ -216,6 +223,7 @@ def processes(given: Mapping[str, str]) -> list[Process]:
     values["params_file"] = str(find(str(values["params_file"]), "config/nodes", ".yaml"))
     values["rviz_config"] = str(find(str(values["rviz_config"]), "rviz", ".rviz"))
     values["namespace"] = "/".join(part for part in str(values["namespace"]).split("/") if part)
+    values["use_sim_time"] |= _speed(values) < 1.0
     values["jpeg"] = (values["jpeg"] or BOOL[values["on"] != "planner"]) == "true"
     here = [entry for entry in NODES if values["on"] in ("", entry.host)]
     started = [_node(entry, values) for entry in here if values.get(entry.condition, True)]
@@ -231,11 +239,20 @@ def respawns(given: Mapping[str, str]) -> bool:
     return bool(_values(given)["use_respawn"])
 
 
-def _values(given: Mapping[str, str]) -> dict[str, bool | int | str]:
+def _values(given: Mapping[str, str]) -> dict[str, bool | int | float | str]:
     return {a.name: a.parse(given.get(a.name, a.text)) for a in ARGUMENTS}
 
 
-def _node(entry: NodeEntry, values: Mapping[str, bool | int | str]) -> Process:
+def _speed(values: Mapping[str, bool | int | float | str]) -> float:
+    speed = float(values["speed"])
+    if not 0.01 <= speed <= 1.0:  # NaN is refused too
+        raise VilpError(f"speed:={values['speed']}: expected 0.01 to 1, as 0.5 for half as fast")
+    if speed < 1.0 and not values["sim"]:
+        raise VilpError(f"speed:={speed:g}: only a simulation can be slowed; leave out sim:=false")
+    return speed
+
+
+def _node(entry: NodeEntry, values: Mapping[str, bool | int | float | str]) -> Process:
     # An empty text means "nothing said": the parameter file, or the node's default, decides.
     parameters = {name: values[name] for name in entry.parameters if values[name] != ""}
     namespace, params_file = str(values["namespace"]), str(values["params_file"])
@@ -260,14 +277,14 @@ def _node(entry: NodeEntry, values: Mapping[str, bool | int | str]) -> Process:
     )
 
 
-def _rviz(values: Mapping[str, bool | int | str], contract: Contract) -> Process:
+def _rviz(values: Mapping[str, bool | int | float | str], contract: Contract) -> Process:
     words = ["--display-config", str(values["rviz_config"]), "--fixed-frame", contract.base_frame]
     if values["namespace"]:
         words += ["--ros-args", "-r", f"__ns:=/{values['namespace']}"]
     return Process("rviz", ("rviz2", *words), required=False)
 
 
-def _robot_model(values: Mapping[str, bool | int | str], contract: Contract) -> Process:
+def _robot_model(values: Mapping[str, bool | int | float | str], contract: Contract) -> Process:
     """Publishes tf of the arm's links and `robot_description`: a program of ROS 2 itself.
 
     Raises:

@@ -11,7 +11,7 @@ class Pacer:
     """Ends of equal periods on a steady clock.
 
     A period that overruns moves the schedule instead of being caught up: the world then runs slower
-    than real time, and `real_time_factor` says so, but never faster.
+    than it should, and `on_schedule` says so, but never faster.
 
     Args:
         period_s: Length of a period.
@@ -48,7 +48,7 @@ class Pacer:
         self._ends.append(self._clock())
 
     @property
-    def real_time_factor(self) -> float:
-        """Simulated seconds per second over the window; 1.0 on schedule."""
+    def on_schedule(self) -> float:
+        """Share of the periods that there should have been over the window; 1.0 on schedule."""
         elapsed = self._ends[-1] - self._ends[0]
         return (len(self._ends) - 1) * self._period_s / elapsed if elapsed > 0 else 1.0

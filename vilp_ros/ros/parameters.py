@@ -36,11 +36,19 @@ MODEL = Parameter("model", "ldp_lift", "Policy bundle: a folder, or the name of 
 AUTOSTART = Parameter("autostart", True, "Configure and activate without being asked")
 DEVICE = Parameter("device", "auto", "Where the policy runs: auto, cpu, cuda, cuda:1 ...")
 ENGINE = Parameter("engine", "", "Inference engine: torch, openvino, compile; empty: the bundle's")
+SPEED = Parameter(
+    "speed",
+    1.0,
+    "Simulated seconds per second, for a computer too slow for real time; below 1: use_sim_time",
+    0.01,
+    1.0,
+)
 THREADS = Parameter("threads", 1, "CPU threads of the inference engine", 1, 64)
 
 SIM = (
     CONTRACT,
     MODEL,
+    SPEED,
     Parameter("task", "", f"one of {', '.join(TASKS)}; empty: the task of the model"),
     Parameter("seed", 700_000, "Seed of the next reset", 0, MAX_INT, read_only=False),
     Parameter(
@@ -56,6 +64,7 @@ SIM = (
 )
 OBSERVATION = (
     CONTRACT,
+    SPEED,
     Parameter(
         "slop_s",
         0.0,
@@ -71,6 +80,7 @@ PLANNER = (
     DEVICE,
     ENGINE,
     THREADS,
+    SPEED,
     Parameter("sampler_steps", 0, "Denoising steps of a plan; 0: the bundle's choice", 0, 1000),
     Parameter("plan_rate_hz", 0.0, "Most plans a second; 0: as fast as it can", 0.0, 1000.0, False),
     Parameter("noise_seed", 0, "Sampling noise of the first episode; next: +1", 0, MAX_INT),
@@ -87,6 +97,7 @@ CONTROLLER = (
     DEVICE,
     ENGINE,
     THREADS,
+    SPEED,
     Parameter("execute", True, "Publish commands; false does everything but that", read_only=False),
     Parameter("enabled", True, "Accept plans from the start, without a call of ~/enable"),
     Parameter("command_rate_hz", 50.0, "Rate of the commands", 1.0, 1000.0),

@@ -135,7 +135,7 @@ def summary(logs: Sequence[EpisodeLog], **facts: Any) -> dict[str, Any]:
 
     Args:
         logs: finished episodes.
-        facts: anything else; `table` needs `task`, `bundle` and `speed_limit_m_s`.
+        facts: anything else; `table` needs `task`, `bundle`, `speed` and `speed_limit_m_s`.
     """
     successes = sum(log.success_s is not None for log in logs)
     return {
@@ -193,7 +193,7 @@ def table(report: dict[str, Any]) -> Table:
         ("plan age p50 / p99", _pair(report["plan_age_ms"])),
         ("command age p50 / p99", _pair(report["command_age_ms"])),
         ("replans", str(report["replans"])),
-        ("simulator real-time factor", _pace(factor)),
+        ("simulator real-time factor", _pace(factor, report["speed"])),
         ("imagination gap, median", _gap(report["imagination_gap"])),
         *_scene(report["imagination_gap"]),
         ("watchdog holds", str(report["holds"])),
@@ -203,12 +203,13 @@ def table(report: dict[str, Any]) -> Table:
     return t
 
 
-def _pace(factor: float | None) -> str:
+def _pace(factor: float | None, speed: float) -> str:
     """The simulator's pace, and what follows from a slow one."""
     if factor is None:
         return "unknown"
-    if factor >= KEEPS_UP:
-        return f"{factor:.2f}"
+    if factor >= KEEPS_UP * speed:
+        slowed = f": slowed to {speed:g}; all seconds are simulated" if speed < 1.0 else ""
+        return f"{factor:.2f}{slowed}"
     return f"[yellow]{factor:.2f}: this machine is too slow, or busy; plans come late[/]"
 
 

@@ -20,6 +20,7 @@ from rclpy.client import Client
 from rclpy.executors import TimeoutException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
@@ -27,7 +28,8 @@ from std_srvs.srv import SetBool, Trigger
 from vilp_ros.contract import Contract
 from vilp_ros.data.observe import from_pose, joints_by_name, seconds
 from vilp_ros.data.pixels import rgb_pixels
-from vilp_ros.evaluation.demo.run_report import EpisodeLog
+from vilp_ros.evaluation.demo.run_report import KEEPS_UP, EpisodeLog
+from vilp_ros.nodes.demo.world_clock import WorldClock
 from vilp_ros.ros import qos
 from vilp_ros.ros.diagnostics import ERROR
 from vilp_ros.ros.hand_pose import listen_to_hand
@@ -46,6 +48,8 @@ SERVICE_TIMEOUT_S = 30.0
 STALL_S = 5.0
 AFTER_SUCCESS_S = 1.0
 MAX_SHOWN = 5
+PROOF_STEPS = 40
+"""Control periods of an episode after which the simulator's pace is no longer chance."""
 
 
 class PipelineError(Exception):
@@ -58,6 +62,18 @@ class PipelineError(Exception):
     def __init__(self, node: str, why: str) -> None:
         super().__init__(f"{node}: {why}")
         self.node = node
+
+
+class TooSlowError(Exception):
+    """The simulator falls behind: what comes of the episode would be the machine's doing.
+
+    Attributes:
+        real_time_factor: that it came to.
+    """
+
+    def __init__(self, real_time_factor: float) -> None:
+        super().__init__(f"real-time factor {real_time_factor:.2f}")
+        self.real_time_factor = real_time_factor
 
 
 class Status(NamedTuple):
@@ -81,6 +97,8 @@ class DemoRecorder(Node):
         row_period_s: seconds between two columns of a strip.
         dead: tells of a process that ended, as (node, why); None while all live.
         stop: set by a signal; every wait then raises KeyboardInterrupt.
+        clock: of the world that is watched.
+        patient: run an episode to its end though the simulator falls behind.
     """
 
     def __init__(
@@ -90,8 +108,12 @@ class DemoRecorder(Node):
         row_period_s: float,
         dead: Callable[[], tuple[str, str] | None],
         stop: threading.Event,
+        clock: WorldClock,
+        patient: bool,
     ) -> None:
         super().__init__("demo")
+        self.clock, self._patient = clock, patient
+        self._behind: float | None = None
         self._contract, self._views, self._dead, self._stop = contract, tuple(views), dead, stop
         self._row_period_s = row_period_s
         self._log: EpisodeLog | None = None
@@ -126,6 +148,8 @@ class DemoRecorder(Node):
             topic = self._contract.action.pose_topic
             self.create_subscription(PoseStamped, topic, self._on_target, EVERY)
         self.create_subscription(DiagnosticStatus, "sim/status", self._on_status, EVERY)
+        if self.clock.speed < 1.0:
+            self.create_subscription(Clock, "/clock", self._on_clock, qos.SENSOR)
         self.create_subscription(DiagnosticArray, "diagnostics", self._on_diagnostics, EVERY)
 
     def wait_ready(self, say: Callable[[str], object]) -> None:
@@ -158,6 +182,7 @@ class DemoRecorder(Node):
 
         Raises:
             PipelineError: a node died, fell silent or refused a request.
+            TooSlowError: unless patient.
         """
         self._call(self._enable, SetBool.Request(data=False), "controller")
         seed = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=log.seed)
@@ -173,13 +198,13 @@ class DemoRecorder(Node):
         self._call(self._new_episode, Trigger.Request(), "planner")
         holds = self._holds()
         log.images = {view: [] for view in self._views}
-        log.began_s = time.time()
+        log.began_s = self.clock.now()
         self._log = log
         try:
             self._call(self._enable, SetBool.Request(data=True), "controller")
             self._watch(log, limit_s)
         finally:
-            log.ended_s = time.time()
+            log.ended_s = self.clock.now()
             self._log = None
         self._call(self._enable, SetBool.Request(data=False), "controller")
         self.reports.pop("controller", None)  # the next one counts all holds of this episode
@@ -199,7 +224,7 @@ class DemoRecorder(Node):
                 silence = time.monotonic() - self._heard[what]
                 if silence > STALL_S:
                     self._blame(node, f"silent for {silence:.0f} s")
-        ends = time.monotonic() + AFTER_SUCCESS_S
+        ends = time.monotonic() + AFTER_SUCCESS_S / self.clock.speed
         while log.success_s is not None and time.monotonic() < ends:
             self._spin()
 
@@ -213,6 +238,8 @@ class DemoRecorder(Node):
         death = self._dead()
         if death is not None:
             raise PipelineError(*death)
+        if self._behind is not None:
+            raise TooSlowError(self._behind)
         assert self.executor is not None
         with suppress(TimeoutException):
             while True:
@@ -260,7 +287,12 @@ class DemoRecorder(Node):
         return next((v.value for v in values if v.key == key), None)
 
     def _published(self, info: dict[str, int]) -> float:
-        return (info["source_timestamp"] or time.time_ns()) * 1e-9
+        """World time at which a message left its publisher."""
+        return self.clock.at((info["source_timestamp"] or time.time_ns()) * 1e-9)
+
+    def _on_clock(self, message: Clock, info: dict[str, int]) -> None:
+        wall_ns = info["source_timestamp"] or time.time_ns()
+        self.clock.set(wall_ns * 1e-9, seconds(message.clock))
 
     def _on_image(self, view: str, message: Image) -> None:
         if self._log is not None:
@@ -335,10 +367,13 @@ class DemoRecorder(Node):
         log = self._log
         if log is not None and status.seed == log.seed:
             log.real_time_factor.append(status.real_time_factor)
+            steps, on_time = len(log.real_time_factor), KEEPS_UP * self.clock.speed
+            if not self._patient and steps >= PROOF_STEPS and status.real_time_factor < on_time:
+                self._behind = status.real_time_factor
             if "measured" in values:
                 log.measured = max(log.measured or 0.0, float(values["measured"]))
             if status.success and log.success_s is None:
-                log.success_s = time.time()
+                log.success_s = self.clock.now()
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

@@ -32,9 +32,10 @@ from vilp_ros.evaluation.demo.run_report import (
     table,
 )
 from vilp_ros.figures import write_figures
-from vilp_ros.nodes.demo.recorder import DemoRecorder, PipelineError
+from vilp_ros.nodes.demo.recorder import DemoRecorder, PipelineError, TooSlowError
+from vilp_ros.nodes.demo.world_clock import WorldClock
 from vilp_ros.ros.domain import keep_apart
-from vilp_ros.ros.graph import parse, processes
+from vilp_ros.ros.graph import Process, parse, processes
 from vilp_ros.ros.supervisor import Supervisor
 from vilp_ros.sim import TASKS
 
@@ -44,8 +45,9 @@ FIXED = {
     "enabled": "false",  # until an episode begins
     "autostart": "true",
     "use_respawn": "false",
-    "use_sim_time": "false",  # ages are measured against the system clock
+    "use_sim_time": "false",  # as long as it is real time, ages are of the system clock
 }
+SLOWEST = 1 / 16
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Settings:
     task: str | None
     seed_start: int
     timeout_s: float | None
+    speed: float | None
     runs: Path
     json: Path | None
     words: tuple[str, ...]
@@ -106,37 +109,50 @@ def run_demo(settings: Settings) -> int:
         "model": settings.model,
         "task": settings.task or "",
         "seed": str(settings.seed_start),
+        "speed": str(settings.speed or 1.0),
     }
     words = parse(settings.words)
     for name in words.keys() & {*chosen, *FIXED}:
         how = f"--{name.replace('seed', 'seed-start')}" if name in chosen else "`vilp up`"
         raise VilpError(f"the demo sets {name} itself: use {how}")
-    started = processes(words | chosen | FIXED)
+    words |= chosen | FIXED
+    speed = float(words["speed"])
+    started = processes(words)
     parameters = {k: v for process in started for k, v in process.parameters.items()}
     spec = _spec(Path(parameters["model"]), settings.task)
     contract = Contract.load(parameters["contract"])
     if not words.get("on"):  # else half of the graph is on another host
         keep_apart()
-    console, stop, ended = Console(), threading.Event(), threading.Event()
+    elif speed < 1.0:
+        raise VilpError("--speed slows one host's nodes; leave out on:=")
+    console, stop = Console(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     folder = RunFolder(settings.runs)
     try:
-        # Who listens leaves last: the middleware crashed once in taking a listener down while
-        # those it had heard were leaving.
-        with (
-            _recorder(contract, spec, folder, stop) as recorder,
-            Supervisor(started, write=folder.log) as supervisor,
-        ):
-            # Ends all nodes when one ends by itself, and tells the folder which.
-            watcher = threading.Thread(target=supervisor.wait, args=(ended,))
-            watcher.start()
+        while True:
+            clock = WorldClock(speed)
+            patient = settings.speed is not None or bool(words.get("on")) or speed <= SLOWEST
+            # Who listens leaves last: the middleware crashed once in taking a listener down while
+            # those it had heard were leaving.
             try:
-                facts = _facts(settings, contract, spec)
-                _run_episodes(settings, console, folder, recorder, facts, began_s)
-            finally:
-                ended.set()
-                watcher.join()
+                with (
+                    _recorder(contract, spec, folder, stop, clock, patient) as recorder,
+                    _living(started, folder),
+                ):
+                    facts = _facts(settings, contract, spec)
+                    _run_episodes(settings, console, folder, recorder, facts, began_s)
+                return 0
+            except TooSlowError as error:
+                slower = _slower(speed, error.real_time_factor)
+                _say(
+                    console,
+                    f"this machine is too slow, or busy: at {speed:g} of real time the simulator "
+                    f"came to {error.real_time_factor:.2f}; begins again at {slower:g}",
+                    "yellow",
+                )
+                speed = slower
+                started = processes(words | {"speed": str(speed)})
     except PipelineError as error:
         _say(console, f"failed: {error}", "red")
         log = folder.log_of(error.node)
@@ -144,7 +160,27 @@ def run_demo(settings: Settings) -> int:
             _say(console, "\n".join(log.read_text().splitlines()[-5:]), "dim")
             _say(console, f"its log: {log}")
         return 1
-    return 0
+
+
+def _slower(speed: float, reached: float) -> float:
+    """The next speed to try: halved, until it is well below what the machine came to."""
+    while speed > max(SLOWEST, 0.75 * reached):
+        speed /= 2
+    return speed
+
+
+@contextmanager
+def _living(started: list[Process], folder: RunFolder) -> Iterator[None]:
+    """The nodes, all ended when one ends by itself, of which the folder is told."""
+    ended = threading.Event()
+    with Supervisor(started, write=folder.log) as supervisor:
+        watcher = threading.Thread(target=supervisor.wait, args=(ended,))
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
 
 
 def _spec(bundle: Path, task: str | None) -> dict[str, Any]:
@@ -171,12 +207,19 @@ def _spec(bundle: Path, task: str | None) -> dict[str, Any]:
 
 @contextmanager
 def _recorder(
-    contract: Contract, spec: dict[str, Any], folder: RunFolder, stop: threading.Event
+    contract: Contract,
+    spec: dict[str, Any],
+    folder: RunFolder,
+    stop: threading.Event,
+    clock: WorldClock,
+    patient: bool,
 ) -> Iterator[DemoRecorder]:
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
     row_period_s = spec["control_period_s"] * spec["policy"].get("frame_interval", 1)
-    recorder = DemoRecorder(contract, spec["views"], row_period_s, lambda: folder.death, stop)
+    recorder = DemoRecorder(
+        contract, spec["views"], row_period_s, lambda: folder.death, stop, clock, patient
+    )
     executor.add_node(recorder)
     try:
         yield recorder
@@ -214,10 +257,11 @@ def _run_episodes(
         try:
             recorder.wait_ready(lambda node: line.update(f"starting the nodes: {node}"))
             facts["startup_s"] = time.monotonic() - began_s
+            facts["speed"] = recorder.clock.speed
             for index in range(settings.episodes):
                 running = log = EpisodeLog(settings.seed_start + index)
                 name = f"episode {index + 1}/{settings.episodes}"
-                recorder.on_tick = _ticker(line, log, name, facts["timeout_s"])
+                recorder.on_tick = _ticker(line, log, name, facts["timeout_s"], recorder.clock)
                 recorder.run_episode(log, facts["timeout_s"])
                 running = None
                 logs.append(log)
@@ -246,7 +290,9 @@ def _say(console: Console, text: str, style: str = "none", markup: bool = False)
     console.print(text, style=style, markup=markup, highlight=False, soft_wrap=True)
 
 
-def _ticker(line: Status, log: EpisodeLog, name: str, limit_s: float) -> Callable[[], None]:
+def _ticker(
+    line: Status, log: EpisodeLog, name: str, limit_s: float, clock: WorldClock
+) -> Callable[[], None]:
     """Updates the live line four times a second."""
     due_s = 0.0
 
@@ -258,7 +304,7 @@ def _ticker(line: Status, log: EpisodeLog, name: str, limit_s: float) -> Callabl
         if not log.began_s:
             line.update(f"{name}  seed {log.seed}  resetting")
             return
-        seconds = time.time() - log.began_s
+        seconds = clock.now() - log.began_s
         age = f"{1e3 * (log.commands[-1][1] - log.commands[-1][0]):.0f} ms" if log.commands else "-"
         rate = len(log.plans) / seconds
         done = "" if log.measured is None else f"{100 * log.measured:.0f} % done  "
