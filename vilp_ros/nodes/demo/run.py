@@ -160,6 +160,8 @@ def run_demo(settings: Settings) -> int:
             _say(console, "\n".join(log.read_text().splitlines()[-5:]), "dim")
             _say(console, f"its log: {log}")
         return 1
+    finally:
+        _say(console, f"written to {folder.path}, linked as {settings.runs / 'latest'}")
 
 
 def _slower(speed: float, reached: float) -> float:
@@ -282,7 +284,6 @@ def _run_episodes(
                 for path in (folder.path / "summary.json", settings.json):
                     write_figures(path, report)
                 console.print(table(report))
-            _say(console, f"written to {folder.path}, linked as {settings.runs / 'latest'}")
 
 
 def _say(console: Console, text: str, style: str = "none", markup: bool = False) -> None:
