@@ -5,8 +5,10 @@ Nothing is imported before it is asked for: a bundle's description is read witho
 
 from __future__ import annotations
 
+import sys
+from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points, version
+from importlib.metadata import EntryPoint, EntryPoints, entry_points, version
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from vilp_ros.errors import VilpError
@@ -33,7 +35,7 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """All methods, ours first."""
-        outside = {point.name for point in entry_points(group=self.group)}
+        outside = _installed(self.group, tuple(sys.path)).names
         return [*self._ours, *sorted(outside - set(self._ours))]
 
     def require(self, method: str) -> None:
@@ -84,7 +86,15 @@ class Registry(Generic[T]):
         return _package(points[0]) if points else f"vilp_ros {version('vilp_ros')}"
 
     def _outside(self, method: str) -> list[EntryPoint]:
-        return list(entry_points(group=self.group, name=method))
+        return list(_installed(self.group, tuple(sys.path)).select(name=method))
+
+
+@lru_cache
+def _installed(group: str, path: tuple[str, ...]) -> EntryPoints:
+    """Entry points on a path. Looking them up reads a file of every installed package, which is
+    milliseconds, and nodes ask for their method at every plan.
+    """
+    return entry_points(group=group)
 
 
 def _package(point: EntryPoint) -> str:
