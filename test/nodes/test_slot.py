@@ -1,6 +1,8 @@
 import os
 import threading
+import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,3 +103,27 @@ def test_a_nice_worker_yields_alone():
     worker.stop()
     mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     assert found == [min(mine + 5, 19)]
+
+
+@pytest.mark.parametrize(("rest", "longest"), [(0.0, False), (1.0, True)])
+def test_a_worker_rests_as_long_as_it_worked(rest, longest):
+    began, ended = [], []
+
+    def job(_):
+        began.append(time.monotonic())
+        until = began[-1] + 0.02
+        while time.monotonic() < until:
+            pass
+        ended.append(time.monotonic())
+
+    worker = Worker("resting", job, pytest.fail, rest=rest)
+    deadline = time.monotonic() + WAIT_S
+    while len(ended) < 5 and time.monotonic() < deadline:
+        worker.put(1)
+    worker.stop()
+    worked = np.subtract(ended, began)[:4]
+    rested = np.subtract(began[1:5], ended[:4])
+    if longest:
+        assert (rested >= worked - 1e-4).all()
+    else:
+        assert rested.min() < worked.max()

@@ -338,3 +338,36 @@ def test_untrained_bundle_depends_on_its_seed_only(tmp_path):
         save_untrained(tmp_path / name, seed=seed)
     a, b, c = ((tmp_path / name / "weights.safetensors").read_bytes() for name in "abc")
     assert a == b != c
+
+
+_OPENED: list[str] | None = None
+
+
+def _note_opening(event, arguments):
+    if event == "open" and _OPENED is not None:
+        _OPENED.append(str(arguments[0]))
+
+
+sys.addaudithook(_note_opening)  # there is no taking it away
+
+
+@pytest.mark.parametrize("method", ["ldp", "vilp", "diffusion_policy", "bc"])
+def test_once_it_runs_it_opens_no_file(tmp_path, method):
+    """Nodes ask these of a bundle at every message; a file of every package was read each time."""
+    global _OPENED
+    save_untrained(tmp_path, method=method)
+    policy = load_policy(tmp_path, device="cpu")
+
+    def message():
+        plan, actions = replan(policy, observe(0), HOME)
+        spec = policy.spec
+        policy.decode(plan), policy.latents(plan), policy.ee_path(plan)
+        return spec.plan_shape, spec.layout, spec.n_actions, spec.row_period_s, actions
+
+    message()
+    _OPENED = []
+    try:
+        message()
+        assert _OPENED == []
+    finally:
+        _OPENED = None

@@ -31,6 +31,15 @@ def turn_block(env, yaw):
     return env.observe()
 
 
+def test_a_picture_is_the_mean_of_one_of_twice_the_size(sim):
+    env = sim("lift_wide", VIEWS)
+    env.reset(8)
+    drawn = env._renderer
+    picture = drawn.render(env.data, "agentview").astype(int)
+    large = drawn._renderer.render().reshape(96, 2, 160, 2, 3).astype(int)
+    np.testing.assert_array_equal(picture, large.sum((1, 3)) // 4)
+
+
 def colours(image):
     r, g, b = np.moveaxis(image.astype(int), -1, 0)
     return {

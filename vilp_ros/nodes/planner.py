@@ -109,6 +109,7 @@ class PlannerNode(ManagedNode):
             self._on_error,
             period_s=lambda: self._period_s("preview_rate_hz"),
             nice=PREVIEW_NICE,
+            rest=1.0,
         )
         self._planner = Worker(
             "planner", self._plan, self._on_error, period_s=lambda: self._period_s("plan_rate_hz")

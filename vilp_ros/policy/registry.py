@@ -91,9 +91,7 @@ class Registry(Generic[T]):
 
 @lru_cache
 def _installed(group: str, path: tuple[str, ...]) -> EntryPoints:
-    """Entry points on a path. Looking them up reads a file of every installed package, which is
-    milliseconds, and nodes ask for their method at every plan.
-    """
+    """Entry points on a path: found once, since that reads a file of every installed package."""
     return entry_points(group=group)
 
 

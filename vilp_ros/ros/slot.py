@@ -53,6 +53,9 @@ class Worker(Generic[T]):
         on_error: Called with what `job` raised.
         period_s: Least time between two starts of the job, asked before each; 0 for none.
         nice: Added to the thread's nice value, so that work for the eye yields to work for the arm.
+        rest: Least pause after a job, as a share of the time that it took. Linux may weigh the nice
+            values of one process against each other only (autogroups): a job that takes all of a
+            core would take it from the other nodes.
     """
 
     def __init__(
@@ -63,8 +66,10 @@ class Worker(Generic[T]):
         *,
         period_s: Callable[[], float] = lambda: 0.0,
         nice: int = 0,
+        rest: float = 0.0,
     ) -> None:
-        self._job, self._on_error, self._period_s, self._nice = job, on_error, period_s, nice
+        self._job, self._on_error, self._period_s = job, on_error, period_s
+        self._nice, self._rest = nice, rest
         self._slot: LatestSlot[T] = LatestSlot()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -96,4 +101,5 @@ class Worker(Generic[T]):
                 self._job(value)
             except Exception as error:
                 self._on_error(error)
-            self._stopped.wait(max(0.0, started + self._period_s() - time.monotonic()))
+            took_s = time.monotonic() - started
+            self._stopped.wait(max(0.0, self._period_s() - took_s, self._rest * took_s))

@@ -7,8 +7,6 @@ import numpy as np
 
 from vilp_ros.sim.scene import VISIBLE_GROUP
 
-_SUPERSAMPLE = 2
-
 
 class ViewRenderer:
     """Renders named cameras of one model without shadows or reflections.
@@ -24,7 +22,7 @@ class ViewRenderer:
     def __init__(self, model: mujoco.MjModel, size: tuple[int, int]) -> None:
         self._model = model
         model.vis.quality.offsamples = 0
-        height, width = (_SUPERSAMPLE * n for n in size)
+        height, width = (2 * n for n in size)
         model.vis.global_.offheight = max(height, model.vis.global_.offheight)
         model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
         self._renderer = mujoco.Renderer(model, height, width)
@@ -46,9 +44,8 @@ class ViewRenderer:
         """Picture of `camera`: (height, width, 3) uint8 rgb, the upper row first."""
         self._renderer.update_scene(data, camera, self._option)
         large = self._renderer.render()
-        height, width = (n // _SUPERSAMPLE for n in large.shape[:2])
-        blocks = large.reshape(height, _SUPERSAMPLE, width, _SUPERSAMPLE, 3).astype(np.uint16)
-        return (blocks.sum((1, 3)) // _SUPERSAMPLE**2).astype(np.uint8)
+        rows = np.add(large[::2], large[1::2], dtype=np.uint16)  # `sum` takes 20 times as long
+        return ((rows[:, ::2] + rows[:, 1::2]) // 4).astype(np.uint8)
 
     def depth(self, data: mujoco.MjData, camera: str) -> np.ndarray:
         """Metres along the optical axis of `camera`: (height, width) float32.
@@ -59,8 +56,8 @@ class ViewRenderer:
         self._renderer.enable_depth_rendering()
         large = self._renderer.render()  # without colours: a third of the cost of a picture
         self._renderer.disable_depth_rendering()
-        height, width = (n // _SUPERSAMPLE for n in large.shape)
-        return large.reshape(height, _SUPERSAMPLE, width, _SUPERSAMPLE).min((1, 3))
+        rows = np.minimum(large[::2], large[1::2])
+        return np.minimum(rows[:, ::2], rows[:, 1::2])
 
     def close(self) -> None:
         """Frees the OpenGL context."""
