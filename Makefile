@@ -20,7 +20,7 @@ demo: .venv/ready ## watch the arm lift the cube (EPISODES=5 MODEL=ldp_lift TASK
 	$(VILP) demo --episodes $(EPISODES)$(if $(MODEL), --model $(MODEL))$(if $(TASK), --task $(TASK))$(if $(SEED_START), --seed-start $(SEED_START))$(if $(VARY), --vary $(VARY))
 
 test: lint ## check style, types, import rules and run the tests
-	.venv/bin/python -m pytest -m "not slow" --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
+	.venv/bin/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 test-slow: .venv/ready-dev ## run the tests that take minutes each
 	.venv/bin/python -m pytest -m slow --timeout 3600 $(PYTEST_ARGS)
