@@ -18,6 +18,9 @@ os.environ |= {
 }
 
 
+one_arm.yield_to_nodes()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Instead of one that starts two graphs of nodes at once."""
