@@ -205,8 +205,15 @@ def test_a_topic_that_changes_or_goes_marks_the_episode(tmp_path):
         assert bag.labels["verdict"] == "broken"
 
 
-def test_an_empty_episode_is_not_kept(tmp_path):
-    ended = Recording(tmp_path / "a", ROBOT, {}, {}).stop("success")
+@pytest.mark.parametrize("reports", [False, True])
+def test_an_empty_episode_is_not_kept(tmp_path, reports):
+    """Nor one of which nodes alone report, as they do while the robot is switched off."""
+    recording = Recording(tmp_path / "a", ROBOT, {}, {})
+    if reports:
+        recording.announce("/lab/diagnostics", Offer("diagnostic_msgs/msg/DiagnosticArray"))
+        recording.take("/lab/diagnostics", 10**18, bytes([0, 1] + [0] * 26))
+        assert recording.writer.messages == 1
+    ended = recording.stop("success")
     assert ended.failed
     assert "no message came" in ended.message
     assert not (tmp_path / "a").exists()

@@ -130,7 +130,7 @@ class Recording:
     ) -> None:
         self.path, self.audit, self.failure = path, Audit(contract), ""
         self._names, self._kinds = names, dict[str, str]()
-        self._began_s = time.monotonic()
+        self._began_s, self._about_robot = time.monotonic(), False
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         ours = {"id": uuid.uuid4().hex, "started": started, "recorder": f"vilp_ros {__version__}"}
         self.writer = BagWriter(path, {**ours, **labels}, compress=compress)
@@ -162,6 +162,8 @@ class Recording:
         if self.failure or topic not in self.writer:
             return
         stamp_ns = header_stamp_ns(data) if self._kinds[topic] in HEADED else 0
+        # Nodes report, this one too, while no robot is switched on.
+        self._about_robot |= topic.rpartition("/")[2] != "diagnostics"
         self.audit.add(self._name(topic), received_ns, stamp_ns, data)
         self._attempt(lambda: self.writer.write(topic, received_ns, data))
 
@@ -184,7 +186,7 @@ class Recording:
     def stop(self, outcome: str) -> Ended:
         """Finishes the bag; the audit goes into its metadata."""
         report = self.audit.report()
-        if not self.writer.messages and not self.failure:
+        if not self._about_robot and not self.failure:
             self.writer.abort()
             shutil.rmtree(self.path)
             why = f"{self.path.name} failed: no message came in {self.seconds:.1f} s, nothing kept"
