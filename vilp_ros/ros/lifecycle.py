@@ -41,7 +41,8 @@ class ManagedNode(LifecycleNode):
         self._phase = "unconfigured"
         self._failure = ""
         self._settings: SimpleNamespace = declare(self, table)
-        self._peer = PeerClock(self, peer) if peer else None
+        simulated = self.get_parameter("use_sim_time").value  # one clock for all of them
+        self._peer = PeerClock(self, peer) if peer and not simulated else None
         self._diagnostics = Diagnostics(self, self._report_state)
         if self._settings.autostart:
             steady = Clock(clock_type=ClockType.STEADY_TIME)
