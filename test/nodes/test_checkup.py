@@ -11,6 +11,7 @@ import pytest
 from geometry_msgs.msg import PoseStamped
 from robots import FR3, HOME_JOINTS, fr3_with_hand
 from ros_rig import Probe, Rig
+from rosgraph_msgs.msg import Clock
 
 from vilp_ros.cli import main as cli
 from vilp_ros.contract import Contract
@@ -26,6 +27,7 @@ from vilp_ros.nodes.checkup.judge import (
     judge_tool,
     judge_view,
 )
+from vilp_ros.ros import qos
 from vilp_ros.ros.files import find_contract
 from vilp_ros.ros.messages import to_joint_state, to_pose, to_stamp
 
@@ -60,9 +62,9 @@ def test_what_a_lossy_network_leaves_in_the_kernel(tmp_path):
 
 
 def test_a_healthy_graph_is_green(rig, bundle, monkeypatch):
-    monkeypatch.setattr(
-        "vilp_ros.nodes.checkup.examine.LISTEN_S", 5.0
-    )  # discovery may take seconds
+    # Discovery may take seconds.
+    monkeypatch.setattr("vilp_ros.nodes.checkup.examine.LISTEN_S", 5.0)
+    monkeypatch.setattr("vilp_ros.nodes.checkup.examine.PATIENT_S", 10.0)
     findings = examine("sim_panda", bundle)
     # On a busy machine a camera may be slow; nothing else may be wrong.
     assert {
@@ -71,6 +73,18 @@ def test_a_healthy_graph_is_green(rig, bundle, monkeypatch):
     assert {"camera agentview", "camera eye_in_hand", "arm ee_pose", "clock"} <= {
         f.check for f in findings
     }
+
+
+def test_a_slowed_world_is_judged_by_its_own_time(start, probe, bundle, monkeypatch):
+    monkeypatch.setattr("vilp_ros.nodes.checkup.examine.PATIENT_S", 20.0)
+    supervisor, _ = start("speed:=0.25", only=("sim",))
+    with supervisor:
+        status = probe.listen(Clock, "/clock", profile=qos.SENSOR)
+        probe.spin_until(lambda: len(status) > 20, "the simulator")
+        findings = examine("sim_panda", bundle)
+    assert red(findings) == {}
+    (clock,) = (f for f in findings if f.check == "clock")
+    assert clock.found == "stamps are recent"
 
 
 def test_a_camera_of_another_size_and_one_that_is_silent(rig, bundle, monkeypatch):

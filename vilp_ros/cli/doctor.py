@@ -9,8 +9,8 @@ from vilp_ros.figures import add_json, write_figures
 
 HELP = "check ROS, host, robot, cameras, clocks, contract and bundle; a cure for each red row"
 DESCRIPTION = """\
-Looks at the host and listens to the running graph for a second at most; loads no weights, moves
-nothing, takes less than two seconds. The exit code is 1 if a row is red.
+Looks at the host and listens to the running graph, for a second where all is heard, else for some
+more; loads no weights, moves nothing. The exit code is 1 if a row is red.
 
   vilp doctor
   vilp doctor --contract fr3_direct --driver --robot-ip 172.16.0.2
