@@ -71,8 +71,6 @@ def run(args: argparse.Namespace) -> int:
 
     if args.episodes < 1:
         raise VilpError("--episodes is at least 1")
-    if args.speed is not None and not 0.01 <= args.speed <= 1.0:
-        raise VilpError(f"--speed {args.speed:g}: expected 0.01 to 1, as 0.5 for half as fast")
     words = tuple(args.words)
     if args.vary is not None:
         words += (f"variation:=train@{args.vary}",)

@@ -121,10 +121,10 @@ class ControllerNode(ManagedNode):
         self._worker = Worker("inverse dynamics", self._act, self._on_error)
         self._timeline.clear(self._now_s())
         self._lead.forget("waiting for the first plan")
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._last_tick_s = self._steady_s()
         period_s = 1.0 / (self._settings.command_rate_hz * self._speed)
-        self._timer = self.create_timer(period_s, self._tick, clock=steady)
+        self._timer = self.create_timer(period_s, self._tick, clock=clock)
 
     def _hold(self) -> None:
         self.destroy_timer(self._timer)

@@ -98,7 +98,7 @@ class DemoRecorder(Node):
         dead: tells of a process that ended, as (node, why); None while all live.
         stop: set by a signal; every wait then raises KeyboardInterrupt.
         clock: of the world that is watched.
-        patient: run an episode to its end though the simulator falls behind.
+        patient: run the first episode too to its end though the simulator falls behind.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class DemoRecorder(Node):
 
         Raises:
             PipelineError: a node died, fell silent or refused a request.
-            TooSlowError: unless patient.
+            TooSlowError: in the first episode, unless patient.
         """
         self._call(self._enable, SetBool.Request(data=False), "controller")
         seed = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=log.seed)
@@ -212,6 +212,7 @@ class DemoRecorder(Node):
             lambda: "controller" in self.reports, SERVICE_TIMEOUT_S, "controller", "no diagnostics"
         )
         log.holds = self._holds() - holds
+        self._patient = True  # from now on there are episodes to lose
 
     def _watch(self, log: EpisodeLog, limit_s: float) -> None:
         for node, flow in (("planner", log.plans), ("controller", log.commands)):

@@ -109,7 +109,7 @@ def run_demo(settings: Settings) -> int:
         "model": settings.model,
         "task": settings.task or "",
         "seed": str(settings.seed_start),
-        "speed": str(settings.speed or 1.0),
+        "speed": str(1.0 if settings.speed is None else settings.speed),
     }
     words = parse(settings.words)
     for name in words.keys() & {*chosen, *FIXED}:
